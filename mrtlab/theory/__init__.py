@@ -17,6 +17,7 @@ from mrtlab.theory.worlds import (
     draw_counts,
     fit_tabular,
     make_world,
+    retraining_gap,
     retraining_law,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "fit_tabular",
     "kl",
     "make_world",
+    "retraining_gap",
     "retraining_law",
     "tilt",
     "tv",

@@ -13,6 +13,7 @@ from scipy.special import gammaln, logsumexp, xlogy
 
 Table = Float[np.ndarray, "n_prompts n_modes"]
 Counts = Int[np.ndarray, "n_prompts n_modes"]
+PerPrompt = Float[np.ndarray, "*rows"] | Float[np.floating, ""]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,9 @@ class LotteryWorld:
 def make_world(config: LotteryConfig, *, rng: np.random.Generator) -> LotteryWorld:
     """Build a lottery from its dials.
 
-    The r-th most likely answer of a question has probability ∝ diversityʳ; which answer is most likely differs
-    from question to question. The generator mixes the truth with its pet answer, (1 − bias)·truth + bias·1[y = 0].
+    The r-th most likely answer of a question has probability ∝ diversityʳ; which answer is most likely
+    differs from question to question. The generator mixes the truth with its pet answer, (1 − bias)·truth +
+    bias·1[y = 0].
 
     Args:
         config: the dials.
@@ -129,9 +131,7 @@ def fit_tabular(counts: Counts, question: Int[np.ndarray, " n_prompts"], *, smoo
     array([[0.75, 0.25]])
     """
     if not smoothing > 0:
-        raise ValueError(
-            f"smoothing must be positive, or an unseen answer costs an infinite loss; got {smoothing}"
-        )
+        raise ValueError(f"smoothing must be positive, or an unseen answer costs an infinite loss: {smoothing}")
     pooled = np.zeros((int(question.max()) + 1, counts.shape[1]))
     np.add.at(pooled, question, counts)
     seen = pooled[question]
@@ -154,6 +154,33 @@ def cross_entropy(truth: Table, model: Table) -> Float[np.ndarray, " n_prompts"]
     return -xlogy(truth, model).sum(1)
 
 
+def retraining_gap(truth: Float[np.ndarray, "*batch n_modes"], k: int) -> PerPrompt:
+    """Share of the probability mass that moves when a model that remembers K answers is trained again.
+
+    Two memories c/K and c'/K from independent draws; the gap is their expected total variation distance,
+    ½ Σ_y E|c_y − c'_y| / K, a double sum over two binomial counts. At K = 1 it is 1 − Σ p².
+
+    Args:
+        truth: p, where the training answers come from, (..., n_modes).
+        k: training answers per prompt, ≥ 1.
+
+    Returns:
+        shape (...), between 0 (retraining changes nothing) and 1 (it changes everything).
+
+    Raises:
+        ValueError: k < 1.
+
+    >>> round(float(retraining_gap(np.array([0.2] * 5), 1)), 6)  # 1 − 5·0.04
+    0.8
+    """
+    if k < 1:
+        raise ValueError(f"a memory needs at least one answer, got k={k}")
+    counts = np.arange(k + 1)
+    pmf = np.exp(_log_multinomial(k, counts, truth[..., None]))
+    distance = np.abs(counts[:, None] - counts) / k
+    return 0.5 * np.einsum("...ya,ab,...yb->...", pmf, distance, pmf)
+
+
 @dataclass(frozen=True)
 class RetrainingLaw:
     """What one prompt's test loss does over retrainings: its mean and standard deviation, in nats."""
@@ -171,8 +198,8 @@ def retraining_law(
 ) -> RetrainingLaw:
     """Exact law of a memory's test loss when its n training answers are drawn anew, no simulation.
 
-    The loss is −Σ_y p_y log((c_y + s/M)/(n + s)) with multinomial counts c. Each c_y is binomial and each pair
-    trinomial, so the mean is a sum over single counts and the variance a sum over pairs of counts.
+    The loss is −Σ_y p_y log((c_y + s/M)/(n + s)) with multinomial counts c. Each c_y is binomial and each
+    pair trinomial, so the mean is a sum over single counts and the variance a sum over pairs of counts.
 
     Args:
         truth: p, where the test answers come from, (n_modes,).
@@ -246,9 +273,7 @@ class GaussianModes:
         modes = rng.choice(np.array(self.offsets), size=(n_prompts, k))
         return x, self.centre(x)[:, None] + modes + self.noise * rng.standard_normal((n_prompts, k))
 
-    def logp(
-        self, x: Float[np.ndarray, "n n_inputs"], y: Float[np.ndarray, "n k"]
-    ) -> Float[np.ndarray, "n k"]:
+    def logp(self, x: Float[np.ndarray, "n n_inputs"], y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
         """True log-density log p(y | x), in nats."""
         centres = self.centre(x)[:, None, None] + np.array(self.offsets)
         z = (y[:, :, None] - centres) / self.noise
