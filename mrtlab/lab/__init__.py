@@ -1,0 +1,1 @@
+"""Floor 6: experiments, their artifacts, and the ledger of claims. Importing it does not import torch."""

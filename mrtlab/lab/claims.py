@@ -1,0 +1,87 @@
+"""The ledger: every claim joined with its artifact and the verdict that its rule computes.
+
+A verdict is shown only if the rule is the one that was in force when the result was made. A rule edited
+afterwards could have been bent to fit, so its verdict is withheld until the experiment is run again.
+"""
+
+from dataclasses import dataclass
+
+from mrtlab.lab import artifacts
+from mrtlab.lab.artifacts import Artifact, ArtifactMissing
+from mrtlab.lab.claims_mrt import CLAIMS as _MRT
+from mrtlab.lab.names import UnknownName
+from mrtlab.lab.verdicts import Claim, Verdict
+
+CLAIMS: tuple[Claim, ...] = (*_MRT,)
+
+JUDGED = "ok"
+NO_ARTIFACT = "no artifact yet"
+RULE_CHANGED = "rule changed after the run"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger.
+
+    Attributes:
+        claim: what is claimed and how it is tested.
+        status: "ok" if there is a verdict, else why not: "planned, chapter N", "no artifact yet" or "rule
+            changed after the run".
+        verdict: what the rule says; None unless the status is "ok".
+        artifact: file name of the artifact that was or will be read; empty while only planned.
+    """
+
+    claim: Claim
+    status: str
+    verdict: Verdict | None = None
+    artifact: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in words, or why there is none yet."""
+        return str(self.verdict) if self.verdict else self.status
+
+
+def find(claim_id: str) -> Claim:
+    """The claim of this id, upper or lower case.
+
+    Raises:
+        UnknownName: there is none; the message suggests the nearest ids.
+
+    >>> find("mrt-05").title
+    'More responses, steadier retrainings'
+    """
+    by_id = {claim.id: claim for claim in CLAIMS}
+    if claim_id.upper() not in by_id:
+        raise UnknownName("claim", claim_id, by_id)
+    return by_id[claim_id.upper()]
+
+
+def rule_fingerprints(experiment: str) -> dict[str, str]:
+    """{claim id: fingerprint of its rule} for the claims that read this experiment."""
+    return {claim.id: claim.fingerprint for claim in CLAIMS if claim.experiment == experiment}
+
+
+def ledger() -> list[Entry]:
+    """All claims in order, each with its status and, where there is one, its verdict."""
+    return [entry(claim) for claim in CLAIMS]
+
+
+def entry(claim: Claim) -> Entry:
+    """Join a claim with its artifact."""
+    if claim.rule is None:
+        return Entry(claim, f"planned, chapter {claim.chapter}")
+    file = artifacts.artifact_path(claim.experiment, claim.scale).name
+    try:
+        artifact = artifacts.load(claim.experiment, claim.scale)
+    except ArtifactMissing:
+        return Entry(claim, NO_ARTIFACT, artifact=file)
+    return judge(claim, artifact)
+
+
+def judge(claim: Claim, artifact: Artifact) -> Entry:
+    """Apply a claim's rule to an artifact, whatever its scale, if the rule is older than the result."""
+    file = artifacts.artifact_path(artifact.experiment, artifact.scale).name
+    if claim.rule is None or artifact.provenance.get("rules", {}).get(claim.id) != claim.fingerprint:
+        return Entry(claim, RULE_CHANGED, artifact=file)
+    return Entry(claim, JUDGED, claim.rule(artifact.results), file)

@@ -1,0 +1,229 @@
+"""Claims of "Escaping the Mode Lottery" (multi-response training, arXiv 2606.00544), with our rules.
+
+Statements are in our words. A rule is committed before the run that it judges; its text is fingerprinted into
+every cell of the run, so a rule that is edited afterwards shows.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mrtlab.lab.verdicts import Claim, Scope, Verdict
+
+PAPER = "amin2026mode"
+
+
+def _mode_lottery(results: Mapping[str, Any]) -> Verdict:
+    """MRT-05: the spread of the test loss falls from K = 1 to K = 8, and does so at equal pairs too.
+
+    "Falls" means: the whole 95 % interval of the ratio sd(K = 8) / sd(K = 1) lies below 1.
+    """
+    grow, matched = results["ratios"]["grow"]["final"], results["ratios"]["matched"]["final"]
+    falls, falls_at_equal_pairs = grow["hi"] < 1, matched["hi"] < 1
+    sd = {(arm, k): results["arms"][arm][f"k{k}"]["final"]["nll"]["sd"] for arm in ("grow", "matched") for k in (1, 8)}
+    pairs = results["arms"]["matched"]["k8"]["pairs"]
+    measured = (
+        f"sd of the test loss from K=1 to K=8, nats: {sd['grow', 1]:.3g} to {sd['grow', 8]:.3g} with the same "
+        f"prompts (ratio {_interval(grow)}); {sd['matched', 1]:.3g} to {sd['matched', 8]:.3g} with {pairs} pairs "
+        f"at every K (ratio {_interval(matched)}); {results['design']['retrainings']} retrainings each"
+    )
+    if falls and falls_at_equal_pairs:
+        return Verdict(kind="reproduced", measured=measured)
+    if falls:
+        return Verdict(
+            kind="holds only if",
+            condition="K adds training pairs: with the same number of pairs at every K, "
+            "more responses from fewer prompts do not make the loss steadier",
+            measured=measured,
+        )
+    return Verdict(kind="not reproduced", measured=measured)
+
+
+def _interval(ratio: Mapping[str, float]) -> str:
+    """Such as "0.06, 95 % interval 0.05 to 0.07"."""
+    return f"{ratio['ratio']:.2g}, 95 % interval {ratio['lo']:.2g} to {ratio['hi']:.2g}"
+
+
+def _planned(number: int, chapter: int, scope: Scope, title: str, statement: str, test: str) -> Claim:
+    """A claim whose test is still to be built."""
+    return Claim(
+        id=f"MRT-{number:02}",
+        paper=PAPER,
+        chapter=chapter,
+        scope=scope,
+        title=title,
+        statement=statement,
+        test=test,
+    )
+
+
+CLAIMS: tuple[Claim, ...] = (
+    _planned(
+        1,
+        2,
+        "toy network",
+        "Variance falls as a + b/K",
+        "For a fixed model, the variance of the average training loss has a part that only more prompts reduce "
+        "and a part that more responses per prompt reduce: V_x/N_p + V_{y|x}/(N_p K).",
+        "Draw fresh data sets at K = 1 to 32 and fit a + b/K. A pool that is drawn once and reused would add a "
+        "finite-population factor.",
+    ),
+    _planned(
+        2,
+        2,
+        "toy network",
+        "A best K for a fixed cost",
+        "At a fixed total cost the estimator is least variable near K* = sqrt(V_{y|x}/V_x · C_p/C_r).",
+        "Measure the estimator's variance along the line of equal cost. The curve is flat near its minimum, so "
+        "this needs many draws.",
+    ),
+    _planned(
+        3,
+        2,
+        "toy network",
+        "The best K carries over to trained models",
+        "A model trained at the K that the cost formula picks tests better than at other K.",
+        "Repeat the paper's cost experiment with many seeds, with and without early stopping, beside the constant "
+        "Gaussian and the entropy: without them over-fitting decides the curve.",
+    ),
+    _planned(
+        4,
+        2,
+        "toy network",
+        "At equal pairs, one response is best",
+        "If training pairs are what is limited, the paper's own formula says that one response for each of many "
+        "prompts is best, or tied.",
+        "Hold N_p K fixed and compare K = 1, 2, 4, 8. The authors' runs do not include this; it is our corollary.",
+    ),
+    Claim(
+        id="MRT-05",
+        paper=PAPER,
+        chapter=1,
+        scope="toy network",
+        title="More responses, steadier retrainings",
+        statement="With one response per prompt, training is a lottery: which answer each prompt happened to "
+        "show decides the model, and the test loss jumps from one retraining to the next. With more responses "
+        "per prompt the jumps become smaller.",
+        test="Retrain the paper's mixture-density network from scratch with new prompts, responses and starting "
+        "weights, at K = 1, 2, 4, 8, and compare the sd of the test loss. Once with 120 prompts, as the paper "
+        "does, so that training pairs grow eightfold; once with 960 pairs at every K. The claim is about K only "
+        "if both show it.",
+        experiment="mode_lottery",
+        rule=_mode_lottery,
+    ),
+    _planned(
+        6,
+        3,
+        "toy network",
+        "Random choice is unbiased",
+        "Keeping K of N candidates at random leaves the gradient right on average.",
+        "Repeat the choice from one pool and compare the mean gradient with the pool's. Unbiased for the "
+        "generator of the pool, which may differ from the truth.",
+    ),
+    _planned(
+        7,
+        3,
+        "toy network",
+        "Reward alone points the wrong way",
+        "Keeping only the best-rewarded responses can give a gradient that points away from the true one.",
+        "Measure the cosine with the true gradient, on trained models as well as at random starting weights, and "
+        "with rewards whose favourite is not the middle mode.",
+    ),
+    _planned(
+        8,
+        3,
+        "toy network",
+        "Quality and diversity beat chance",
+        "Choosing for quality and diversity together has a lower squared error than choosing at random.",
+        "Test the coverage objective itself; the paper's simulation uses a different algorithm of that name.",
+    ),
+    _planned(
+        9,
+        3,
+        "tabular",
+        "Greedy choice is nearly optimal",
+        "Picking responses one by one, each the most useful addition, comes close to the best possible set.",
+        "Compare with every possible set where that can be listed.",
+    ),
+    _planned(
+        10,
+        3,
+        "toy network",
+        "Similar responses, similar gradients",
+        "Responses that look alike pull the model in the same direction.",
+        "Correlate response similarity with gradient cosine, at random starting weights and after training.",
+    ),
+    _planned(
+        11,
+        6,
+        "toy network",
+        "Selection under a biased generator",
+        "When the generator favours one mode, random and quality-diversity choice train better small "
+        "transformers than reward-only choice.",
+        "Repeat with the loss on response tokens only and report how often each mode is produced.",
+    ),
+    _planned(
+        12,
+        6,
+        "embedded model",
+        "Loss falls with K at one epoch",
+        "Trained for one epoch, a language model's loss on reference responses falls as K rises.",
+        "Small language models with a known truth. Updates grow with K, so MRT-13 and MRT-14 belong beside it.",
+    ),
+    _planned(
+        13,
+        6,
+        "embedded model",
+        "Flat in K at few equal updates",
+        "With the same small number of updates at every K, K makes no difference to the loss.",
+        "Show every K the same number of examples, less than one pass over the smallest set.",
+    ),
+    _planned(
+        14,
+        6,
+        "embedded model",
+        "K helps at many equal updates",
+        "With the same large number of updates, new responses help more than reading old ones again.",
+        "Compare with new prompts instead of new responses, which the authors' runs do not include.",
+    ),
+    _planned(
+        15,
+        6,
+        "embedded model",
+        "Order of the selectors on loss",
+        "On reference loss, random and diverse choice come first, quality-diversity next, reward-only last.",
+        "Several seeds per selector; the published runs have one.",
+    ),
+    _planned(
+        16,
+        6,
+        "embedded model",
+        "Order of the selectors on diversity and reward",
+        "Reward-only choice gives the highest reward and the lowest diversity of outputs.",
+        "Score with a different reward than the one that selects.",
+    ),
+    _planned(
+        17,
+        2,
+        "tabular",
+        "Paraphrased prompts act like responses",
+        "Several wordings of one question, each with one response, help about as much as one wording with "
+        "several responses.",
+        "Clusters of paraphrases with a dial for how different they are, at the same number of responses per cluster.",
+    ),
+    _planned(
+        18,
+        2,
+        "tabular",
+        "Diverse answers gain most, repeated prompts least",
+        "More responses help most when answers differ much and prompts repeat little.",
+        "Turn the dials for modes and for redundant prompts in a world with a known truth.",
+    ),
+    _planned(
+        19,
+        6,
+        "embedded model",
+        "Trained loss follows 1/K",
+        "The loss of trained models falls along a + b/K.",
+        "Fit a + b/K and a + b log K side by side; most of the published runs fit the logarithm better.",
+    ),
+)
