@@ -114,12 +114,30 @@ def _mode_lottery() -> Body:
     )
 
 
+def _mode_portraits() -> Body:
+    from mrtlab.lab import mode_portraits
+
+    return Body(
+        cells=mode_portraits.cells,
+        run_cell=mode_portraits.run_cell,
+        summarise=mode_portraits.summarise,
+        table=mode_portraits.table,
+    )
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "mode_lottery": Experiment(
         name="mode_lottery",
         purpose="Does test loss vary less over retrainings when K rises, at equal training pairs too? (MRT-05)",
         load=_mode_lottery,
         sources=("mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
+        needs=("torch",),
+    ),
+    "mode_portraits": Experiment(
+        name="mode_portraits",
+        purpose="What four retrainings say about one fresh prompt, K = 1 and K = 8, as densities (chapter 1)",
+        load=_mode_portraits,
+        sources=("mrtlab.lab.mode_portraits", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
         needs=("torch",),
     ),
 }

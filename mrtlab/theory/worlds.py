@@ -111,7 +111,7 @@ def draw_counts(world: LotteryWorld, k: int, *, rng: np.random.Generator) -> Cou
 
 
 def fit_tabular(counts: Counts, question: Int[np.ndarray, " n_prompts"], *, smoothing: float = 0.1) -> Table:
-    """Train a memory: what it says is what it saw, p̂ = (c + s/M) / (n + s).
+    """Train a memory: what it says is what it saw, p = (c + s/M) / (n + s).
 
     Prompts that ask the same question share what was seen, as a model that understands the question would.
 
@@ -139,7 +139,7 @@ def fit_tabular(counts: Counts, question: Int[np.ndarray, " n_prompts"], *, smoo
 
 
 def cross_entropy(truth: Table, model: Table) -> Float[np.ndarray, " n_prompts"]:
-    """Test loss of a model on fresh answers, −Σ p log p̂, in nats per answer, one entry per prompt.
+    """Test loss of a model on fresh answers, −Σ p* log p, in nats per answer, one entry per prompt.
 
     Args:
         truth: where the fresh answers come from, (n_prompts, n_modes).
@@ -158,10 +158,10 @@ def retraining_gap(truth: Float[np.ndarray, "*batch n_modes"], k: int) -> PerPro
     """Share of the probability mass that moves when a model that remembers K answers is trained again.
 
     Two memories c/K and c'/K from independent draws; the gap is their expected total variation distance,
-    ½ Σ_y E|c_y − c'_y| / K, a double sum over two binomial counts. At K = 1 it is 1 − Σ p².
+    ½ Σ_y E|c_y − c'_y| / K, a double sum over two binomial counts. At K = 1 it is 1 − Σ p*².
 
     Args:
-        truth: p, where the training answers come from, (..., n_modes).
+        truth: p*, where the training answers come from, (..., n_modes).
         k: training answers per prompt, ≥ 1.
 
     Returns:
@@ -198,11 +198,11 @@ def retraining_law(
 ) -> RetrainingLaw:
     """Exact law of a memory's test loss when its n training answers are drawn anew, no simulation.
 
-    The loss is −Σ_y p_y log((c_y + s/M)/(n + s)) with multinomial counts c. Each c_y is binomial and each
+    The loss is −Σ_y p*_y log((c_y + s/M)/(n + s)) with multinomial counts c. Each c_y is binomial and each
     pair trinomial, so the mean is a sum over single counts and the variance a sum over pairs of counts.
 
     Args:
-        truth: p, where the test answers come from, (n_modes,).
+        truth: p*, where the test answers come from, (n_modes,).
         n: number of training answers, ≥ 0.
         generator: where the training answers come from; the truth if left out.
         smoothing: s, the memory's imaginary answers, as in `fit_tabular`.

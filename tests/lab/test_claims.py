@@ -79,6 +79,17 @@ def test_the_verdict_reads_as_a_sentence():
     )
 
 
+def test_what_is_committed_was_judged_by_the_rules_of_today(monkeypatch):
+    """Editing a rule, or losing an artifact, fails here until the experiment is run again."""
+    monkeypatch.delenv("MRTLAB_ARTIFACTS")
+    ruled = [claim for claim in claims.CLAIMS if claim.rule]
+    assert {claim.id: claims.entry(claim).status for claim in ruled} == {claim.id: "ok" for claim in ruled}
+    for claim in ruled:
+        provenance = artifacts.load(claim.experiment, claim.scale).provenance
+        assert len(provenance["commit"]) == 40  # one commit, nothing changed on top of it
+        assert len(provenance["seeds"]) >= 5
+
+
 def test_the_ledger_shows_the_whole_programme():
     entries = claims.ledger()
     assert [e.claim.id for e in entries] == [f"MRT-{n:02}" for n in range(1, 20)]

@@ -87,9 +87,7 @@ def test_retraining_gap():
     batch = retraining_gap(np.stack([p, p[::-1]]), 3)
     assert batch.shape == (2,)
     assert batch[0] == pytest.approx(batch[1])
-    by_hand = sum(
-        comb(2, a) * comb(2, b) * 0.25**2 * abs(a - b) / 2 for a, b in itertools.product(range(3), repeat=2)
-    )
+    by_hand = sum(comb(2, a) * comb(2, b) * 0.25**2 * abs(a - b) / 2 for a, b in itertools.product(range(3), repeat=2))
     assert retraining_gap(np.array([0.5, 0.5]), 2) == pytest.approx(by_hand)
     with pytest.raises(ValueError, match="at least one"):
         retraining_gap(p, 0)

@@ -12,9 +12,9 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.util import logging
 
-
 PLOTLY = "application/vnd.plotly.v1+json"
 EXPLORABLE = "application/vnd.mrtlab.explorable+json"
+_TITLE_PX = 40  # room that `present` leaves above a figure for its title
 _FRAME_LIMIT = 200  # more frames than this and the page is a film, not a figure
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,10 @@ def figure_html(figure: dict, ident: str) -> str:
     template = figure.get("layout", {}).get("template", {}).get("layout", {})
     for key, value in template.items():  # a template costs 6 KiB a figure: keep only what it sets
         layout.setdefault(key, value)
-    height = layout.get("height", 400)
+    margin = layout.get("margin", {})
+    head = min(_TITLE_PX, margin.get("t", 0))  # the title stands above the plot, so its room is not needed
+    layout["margin"] = margin | {"t": margin.get("t", 0) - head}
+    layout["height"] = height = layout.get("height", 400) - head
     payload = {"data": figure["data"], "layout": layout, "frames": figure.get("frames") or []}
     text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     source = about.get("artifact")
@@ -125,7 +128,7 @@ def _table_node(table: dict) -> nodes.table:
     """A docutils table of the figure's numbers."""
     width = len(table["columns"])
     group = nodes.tgroup(cols=width)
-    group += [nodes.colspec(colwidth=1) for _ in range(width)]
+    group += [nodes.colspec(colwidth=100 // width) for _ in range(width)]
     group += nodes.thead("", _row(table["columns"]))
     group += nodes.tbody("", *[_row(row) for row in table["rows"]])
     return nodes.table("", group)

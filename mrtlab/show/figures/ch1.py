@@ -1,6 +1,7 @@
 """Figures of chapter 1, the mode lottery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,7 +9,6 @@ from plotly.subplots import make_subplots
 
 from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, label, present, tint
 from mrtlab.theory import (
-    GaussianModes,
     effective_support,
     entropy,
     expected_coverage,
@@ -87,7 +87,7 @@ def gap_curve(worlds: Mapping[str, np.ndarray], simulated: Mapping[int, float], 
     for (name, line), dash in zip(lines.items(), ("solid", "dash", "dot"), strict=False):
         fig.add_scatter(x=k, y=line, mode="lines", line={"color": MULTI, "width": 2.5, "dash": dash}, name=name)
     # Direct labels sit where the lines are furthest apart, on their outer sides.
-    first, last = list(lines)[0], list(lines)[-1]
+    first, *_, last = lines
     at = int(np.searchsorted(k, 3))
     label(fig, f"{first} world", x=np.log10(k[at]) + 0.03, y=lines[first][at] + 0.02, colour=MULTI, yanchor="bottom")
     label(fig, f"{last} world", x=np.log10(k[at]) - 0.03, y=lines[last][at] - 0.02, colour=MULTI,
@@ -148,33 +148,130 @@ def memory_loss(truth: np.ndarray, *, smoothing: float = 0.1, n_max: int = 32) -
     return fig
 
 
-def strip_plot(groups: Sequence[tuple[str, str, Sequence[float], str]], *, floors: bool = True) -> go.Figure:
-    """One dot per retraining: groups of (panel, column label, test losses, colour) on a shared log axis."""
-    panels = list(dict.fromkeys(panel for panel, *_ in groups))
-    fig = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04)
-    jitter = np.random.default_rng(0)
-    for panel, column, losses, colour in groups:
-        col, values = panels.index(panel) + 1, np.asarray(losses, dtype=float)
-        here = [c for p, c, *_ in groups if p == panel]
-        at = here.index(column)
-        fig.add_scatter(
-            x=at + jitter.uniform(-0.22, 0.22, len(values)), y=values, mode="markers", row=1, col=col,
-            marker={"color": tint(colour, 0.5), "size": 5}, hovertemplate="%{y:.2f} nats<extra></extra>",
-        )  # fmt: skip
-        middle = float(np.median(values))
-        fig.add_scatter(x=[at - 0.3, at + 0.3], y=[middle, middle], mode="lines", row=1, col=col,
-                        line={"color": colour, "width": 3}, hoverinfo="skip")  # fmt: skip
-        fig.update_xaxes(tickvals=list(range(len(here))), ticktext=here, range=[-0.6, len(here) - 0.4], col=col)
-    for col, panel in enumerate(panels, 1):
-        fig.add_annotation(text=f"<b>{panel}</b>", x=0.5, xref=f"x{col if col > 1 else ''} domain", y=1.02,
+def portraits(results: Mapping[str, Any]) -> go.Figure:
+    """Densities of four retrainings at one fresh prompt, K = 1 above K = 8, over the truth."""
+    rows = {"k1": ("K = 1", SINGLE), "k8": ("K = 8", MULTI)}
+    columns = len(results["densities"]["k1"])
+    fig = make_subplots(
+        rows=2, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.02, vertical_spacing=0.07
+    )
+    grid, truth = np.array(results["grid"]), np.array(results["truth"])
+    for row, (key, (name, colour)) in enumerate(rows.items(), 1):
+        for col, density in enumerate(results["densities"][key], 1):
+            fig.add_scatter(x=grid, y=density, mode="lines", fill="tozeroy", fillcolor=tint(colour, 0.3),
+                            line={"color": colour, "width": 1.5}, row=row, col=col, hoverinfo="skip")  # fmt: skip
+            fig.add_scatter(x=grid, y=truth, mode="lines", line={"color": INK, "width": 1}, row=row, col=col,
+                            hoverinfo="skip")  # fmt: skip
+        fig.update_yaxes(title=f"{name}<br>density", row=row, col=1)
+    fig.update_yaxes(range=[0, 3.2], tickvals=[0, 1, 2, 3])
+    fig.update_xaxes(tickvals=[-1.5, 0, 1.5], range=[-3.2, 3.2])
+    fig.update_xaxes(title="answer", row=2)
+    for col in range(1, columns + 1):
+        axis = f"x{col if col > 1 else ''} domain"
+        fig.add_annotation(text=f"training {col}", x=0.5, xref=axis, y=1.02, yref="paper", yanchor="bottom",
+                           showarrow=False)  # fmt: skip
+    masses = {key: [_near_modes(grid, np.array(d)) for d in results["densities"][key]] for key in rows}
+    table = [
+        [name, i, *[float(v) for v in mass]] for key, (name, _) in rows.items() for i, mass in enumerate(masses[key], 1)
+    ]
+    present(
+        fig,
+        claim="Four trainings on one answer per prompt remember four different worlds",
+        how="Thin line: the truth at one fresh prompt, three equally likely answers. Filled: what each network says.",
+        alt="Eight panels. With K = 1 each of four networks piles its density up in another place; with K = 8 all "
+        "four have peaks near the three true answers.",
+        columns=["K", "training", "mass near lower mode", "mass near middle mode", "mass near upper mode"],
+        rows=table,
+        artifact="mode_portraits.book",
+        height=430,
+    )
+    return fig.update_layout(margin_t=80)
+
+
+def _near_modes(grid: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """Share of a gridded density within 0.75 of each true mode (the grid resolves the peaks only roughly)."""
+    step = grid[1] - grid[0]
+    return np.array([density[np.abs(grid - mode) <= 0.75].sum() * step for mode in (-1.5, 0.0, 1.5)])
+
+
+def loss_strips(results: Mapping[str, Any], *, arm: str = "grow") -> go.Figure:
+    """One dot per retraining: test loss against K, with and without early stopping."""
+    panels = {"final": "trained to the end", "stopped": "stopped early"}
+    fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
+    jitter, table = np.random.default_rng(0), []
+    for col, (stopping, title) in enumerate(panels.items(), 1):
+        for at, k in enumerate(results["design"]["k"]):
+            nll = results["arms"][arm][f"k{k}"][stopping]["nll"]
+            colour, values = (SINGLE if k == 1 else MULTI), [round(v, 3) for v in nll["values"]]
+            spread = [round(at + float(d), 3) for d in jitter.uniform(-0.25, 0.25, len(values))]
+            fig.add_scatter(x=spread, y=values, mode="markers", row=1, col=col, hoverinfo="y",
+                            marker={"color": tint(colour, 0.45), "size": 4})  # fmt: skip
+            fig.add_scatter(x=[at - 0.32, at + 0.32], y=[nll["median"]] * 2, mode="lines", row=1, col=col,
+                            line={"color": colour, "width": 3}, hoverinfo="skip")  # fmt: skip
+            table.append([title, k, nll["mean"], nll["sd"], nll["median"], min(values), max(values)])
+        fig.add_annotation(text=f"<b>{title}</b>", x=0.5, xref=f"x{col if col > 1 else ''} domain", y=1.02,
                            yref="paper", yanchor="bottom", showarrow=False)  # fmt: skip
-    if floors:
-        constant = GaussianModes().constant_gaussian_loss
-        fig.add_hline(y=constant, line={"color": INK, "width": 1.5, "dash": "dot"})
-        label(fig, f"one bell curve for everything: {constant:.2f}", x=0.01, xref="paper", y=np.log10(constant),
-              colour=INK, yanchor="top")  # fmt: skip
-    fig.update_yaxes(type="log")
+    ticks = [f"K = {k}" for k in results["design"]["k"]]
+    fig.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4])
+    constant, floor = results["floors"]["constant_gaussian"], results["floors"]["entropy"]
+    for y, text in ((constant, "one bell curve for everything"), (floor, "the truth")):
+        fig.add_hline(y=y, line={"color": INK, "width": 1.2, "dash": "dot"})
+        label(fig, f"{text}: {y:.2f}", x=len(ticks) - 0.45, y=np.log10(y), colour=INK, xref="x2",
+              xanchor="right", yanchor="bottom")  # fmt: skip
+    fig.update_yaxes(type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
+    fig.update_yaxes(title="test loss (nats per answer, log scale)", col=1)
+    first, last = (results["arms"][arm][f"k{k}"]["final"]["nll"] for k in (1, results["design"]["k"][-1]))
+    present(
+        fig,
+        claim="More answers calm the test loss, and most of the storm was over-fitting",
+        how="Each dot is one retraining: new prompts, new answers, new starting weights. Bar: the median.",
+        alt=f"Clouds of dots. Trained to the end, the median test loss falls from {first['median']:.0f} nats at K = 1 "
+        f"to {last['median']:.1f} at K = 8; stopped early, all clouds are narrow and near {constant:.1f} or below.",
+        columns=["training", "K", "mean (nats)", "sd (nats)", "median", "lowest", "highest"],
+        rows=table,
+        artifact="mode_lottery.book",
+        height=440,
+    )
+    return fig.update_layout(margin_t=84)
+
+
+def spread_by_arm(results: Mapping[str, Any], *, stopping: str = "final") -> go.Figure:
+    """Spread of the test loss against K when pairs grow with K, and when the number of pairs is fixed."""
+    fig, table, ks = go.Figure(), [], results["design"]["k"]
+    arms = {
+        "grow": ("same 120 prompts, pairs grow", MULTI, "solid", "circle"),
+        "matched": ("960 pairs at every K", GREY, "dash", "square"),
+        "scarce": ("120 pairs at every K", GREY, "dot", "diamond"),
+    }
+    for arm, (name, colour, dash, symbol) in arms.items():
+        nll = [results["arms"][arm][f"k{k}"][stopping]["nll"] for k in ks]
+        sd = [v["sd"] for v in nll]
+        fig.add_scatter(
+            x=ks, y=sd, mode="lines+markers", line={"color": colour, "width": 2.5, "dash": dash},
+            marker={"size": 9, "symbol": symbol}, name=name, hovertemplate="K = %{x}: sd %{y:.2f}<extra></extra>",
+            error_y={"array": [v["sd_hi"] - v["sd"] for v in nll], "arrayminus": [v["sd"] - v["sd_lo"] for v in nll],
+                     "color": colour, "thickness": 1.5, "width": 4},
+        )  # fmt: skip
+        label(fig, name, x=np.log10(ks[-1]) + 0.03, y=np.log10(sd[-1]), colour=colour)
+        for k, v in zip(ks, nll, strict=True):
+            place = results["arms"][arm][f"k{k}"]
+            table.append([name, k, place["n_prompts"], place["pairs"], v["sd"], v["sd_lo"], v["sd_hi"], v["mean"]])
+    fig.update_xaxes(type="log", tickvals=ks, title="answers per prompt, K (log scale)", range=[-0.06, 1.42])
+    fig.update_yaxes(type="log", title="sd of the test loss (nats, log scale)", tickvals=[0.02, 0.05, 0.1, 0.2, 0.5, 1,
+                     2, 5, 10, 20, 50, 100])  # fmt: skip
+    ends = {arm: [results["arms"][arm][f"k{k}"][stopping]["nll"]["sd"] for k in (ks[0], ks[-1])] for arm in arms}
+    present(
+        fig,
+        claim="With the number of pairs fixed, more answers per prompt do not calm the retrainings",
+        how="Spread of the test loss over retrainings, with its 95 % interval. Blue buys more pairs as K grows; grey "
+        "does not.",
+        alt="Three lines against K. "
+        + " ".join(f"{arms[a][0]}: from {first:.2g} to {last:.2g} nats." for a, (first, last) in ends.items()),
+        columns=["arm", "K", "prompts", "pairs", "sd (nats)", "95 % from", "to", "mean loss"],
+        rows=table,
+        artifact="mode_lottery.book",
+    )
     return fig
 
 
-__all__ = ["coverage_curves", "gap_curve", "memory_loss", "strip_plot", "support_bars"]
+__all__ = ["coverage_curves", "gap_curve", "loss_strips", "memory_loss", "portraits", "spread_by_arm", "support_bars"]
