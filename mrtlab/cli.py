@@ -263,6 +263,8 @@ def _print_claim(entry: "Entry") -> None:
     lines = {"Claim": claim.statement, "Test": claim.test, "Scope": claim.scope, "Verdict": entry.outcome}
     if entry.verdict:
         lines["Measured"] = entry.verdict.measured
+    if entry.remark:
+        lines["Remark, written after the run and no part of the verdict"] = entry.remark
     if entry.artifact:
         lines["Artifact"] = entry.artifact
         lines["Command"] = f"mrtlab run {claim.experiment} --scale {claim.scale}"
@@ -287,6 +289,7 @@ def _entry_json(entry: "Entry") -> dict[str, Any]:
         "artifact": entry.artifact or None,
         "status": entry.status,
         "verdict": asdict(verdict) if verdict else None,
+        "remark": entry.remark or None,
     }
 
 

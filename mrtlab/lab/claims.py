@@ -28,6 +28,7 @@ class Entry:
         status: "ok" if there is a verdict, else why not: "planned, chapter N", "no artifact yet" or "rule
             changed after the run".
         verdict: what the rule says; None unless the status is "ok".
+        remark: what else the results show, written after the run; may be empty.
         artifact: file name of the artifact that was or will be read; empty while only planned.
     """
 
@@ -35,6 +36,7 @@ class Entry:
     status: str
     verdict: Verdict | None = None
     artifact: str = ""
+    remark: str = ""
 
     @property
     def outcome(self) -> str:
@@ -84,4 +86,5 @@ def judge(claim: Claim, artifact: Artifact) -> Entry:
     file = artifacts.artifact_path(artifact.experiment, artifact.scale).name
     if claim.rule is None or artifact.provenance.get("rules", {}).get(claim.id) != claim.fingerprint:
         return Entry(claim, RULE_CHANGED, artifact=file)
-    return Entry(claim, JUDGED, claim.rule(artifact.results), file)
+    remark = claim.remark(artifact.results) if claim.remark and artifact.scale == claim.scale else ""
+    return Entry(claim, JUDGED, claim.rule(artifact.results), file, remark)

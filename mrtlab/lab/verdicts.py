@@ -42,6 +42,7 @@ class Verdict:
 
 
 Rule = Callable[[Mapping[str, Any]], Verdict]
+Remark = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Claim:
         experiment: name of the experiment whose artifact the rule reads; empty while the test is only planned.
         scale: scale of that artifact.
         rule: results of the artifact -> verdict, committed before the artifact; None while only planned.
+        remark: results of the artifact -> what else they show; written after the run, no part of the verdict, and
+            shown as such.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Claim:
     experiment: str = ""
     scale: str = "book"
     rule: Rule | None = None
+    remark: Remark | None = None
 
     def __post_init__(self) -> None:
         """A rule and the experiment that it reads come together or not at all."""

@@ -2,10 +2,12 @@ import dataclasses
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mrtlab.lab import artifacts, claims, verdicts
 from mrtlab.lab.artifacts import Artifact
+from mrtlab.lab.claims_mrt import middle_half
 from mrtlab.lab.names import UnknownName
 from mrtlab.lab.verdicts import Claim, Verdict
 
@@ -42,6 +44,7 @@ def artifact(rules=None, **ratios):
     return Artifact("mode_lottery", "book", results(**ratios), {"rules": rule})
 
 
+BARE = dataclasses.replace(claims.find("MRT-05"), remark=None)  # made-up results hold only what the rule reads
 BELOW, ABOVE, ACROSS = (0.1, 0.05, 0.2), (2.0, 1.5, 2.6), (0.9, 0.7, 1.2)
 
 
@@ -57,7 +60,7 @@ BELOW, ABOVE, ACROSS = (0.1, 0.05, 0.2), (2.0, 1.5, 2.6), (0.9, 0.7, 1.2)
     ],
 )
 def test_every_branch_of_the_mode_lottery_rule(grow, matched, kind):
-    entry = claims.judge(claims.find("MRT-05"), artifact(grow=grow, matched=matched))
+    entry = claims.judge(BARE, artifact(grow=grow, matched=matched))
     assert entry.status == "ok"
     assert entry.verdict.kind == kind
     assert bool(entry.verdict.condition) == (kind == "holds only if")
@@ -90,6 +93,27 @@ def test_what_is_committed_was_judged_by_the_rules_of_today(monkeypatch):
         assert len(provenance["seeds"]) >= 5
 
 
+def test_the_remark_on_the_mode_lottery_says_what_the_artifact_shows(monkeypatch):
+    monkeypatch.delenv("MRTLAB_ARTIFACTS")
+    found = artifacts.load("mode_lottery", "book").results
+    final = {arm: [found["arms"][arm][k]["final"]["nll"] for k in ("k1", "k8")] for arm in ("grow", "scarce")}
+    one, eight = (found["arms"]["grow"][k]["stopped"]["nll"] for k in ("k1", "k8"))
+    assert found["ratios"]["scarce"]["final"]["hi"] < 1  # "the sd does fall"
+    assert final["scarce"][1]["mean_hi"] < final["scarce"][0]["mean_lo"]  # "along with the mean loss"
+    assert final["scarce"][0]["cv_lo"] < final["scarce"][1]["cv"] < final["scarce"][0]["cv_hi"]  # "stays"
+    assert max(one["sd"], eight["sd"]) < 0.25 * min(v["sd"] for v in final["grow"])  # "most of the spread"
+    highest_few = sorted(eight["values"])[-4:]
+    rest = [v for v in eight["values"] if v not in highest_few]
+    assert np.std(rest) < 0.3 * eight["sd"]  # "a few runs carry the sd"
+    entry = claims.entry(claims.find("MRT-05"))
+    assert f"{middle_half(one):.2g} and {middle_half(eight):.2g} nats" in entry.remark
+
+
+def test_a_trial_at_another_scale_gets_no_remark():
+    trial = dataclasses.replace(artifact(grow=BELOW, matched=BELOW), scale="smoke")
+    assert claims.judge(claims.find("MRT-05"), trial).remark == ""
+
+
 def test_the_ledger_shows_the_whole_programme():
     entries = claims.ledger()
     assert [e.claim.id for e in entries] == [f"MRT-{n:02}" for n in range(1, 20)]
@@ -104,7 +128,7 @@ def test_the_ledger_shows_the_whole_programme():
 
 def test_an_artifact_brings_the_verdict():
     artifacts.save(artifact(grow=BELOW, matched=ABOVE))
-    entry = claims.entry(claims.find("MRT-05"))
+    entry = claims.entry(BARE)
     assert entry.status == "ok"
     assert entry.outcome == str(entry.verdict)
     assert entry.artifact == "mode_lottery.book.json"
