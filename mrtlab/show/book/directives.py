@@ -32,7 +32,10 @@ class ExplorableDirective(Directive):
 
 
 class LedgerDirective(SphinxDirective):
-    """``{ledger}``: every claim with its verdict, as computed from the artifacts at this build."""
+    """``{ledger}``: every claim with its verdict, as computed from the artifacts at this build.
+
+    A claim whose rule changed after its run has no verdict and waits among the untested ones, saying so.
+    """
 
     def run(self) -> list[nodes.Node]:
         """Return the claims that have a verdict in full, the others as a list of what is to come."""
@@ -40,27 +43,42 @@ class LedgerDirective(SphinxDirective):
         entries = claims.ledger()
         judged = [e for e in entries if e.verdict]
         waiting = [e for e in entries if not e.verdict]
-        lines = [line for e in judged for line in _judged_lines(e)]
+        lines = ["| claim | verdict | scope |", "|---|---|---|"]
+        lines += [f"| [{e.claim.id}](#{_anchor(e)}) {e.claim.title} | {_short(e)} | {e.claim.scope} |" for e in judged]
+        lines += [line for e in judged for line in _judged_lines(e)]
         lines += ["", "## Not yet tested", "", "| claim | what it says | where |", "|---|---|---|"]
         lines += [f"| {e.claim.id} | {_cell(e.claim.statement)} | {_cell(e.status)} |" for e in waiting]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
+def _anchor(entry: Any) -> str:
+    return f"claim-{entry.claim.id.lower()}"
+
+
+def _short(entry: Any) -> str:
+    """The verdict without its condition, in bold."""
+    return f"**{entry.verdict.kind}{' …' if entry.verdict.condition else ''}**"
+
+
 def _judged_lines(entry: Any) -> list[str]:
     claim, verdict = entry.claim, entry.verdict
-    warning = [] if entry.status == "ok" else ["", f"**Note.** {entry.status}."]
     return [
-        f"(claim-{claim.id.lower()})=",
-        f"## {claim.id}: {verdict}",
+        "",
+        f"({_anchor(entry)})=",
+        f"## {claim.id} · {claim.title}",
         "",
         f"> {claim.statement}",
         "",
+        f"**Verdict: {verdict}.**",
+        "",
+        f"**What we measured.** {verdict.measured}.",
+        "",
+        *([f"**Remark**, written after the run. {entry.remark}", ""] if entry.remark else []),
         f"**How we tested it.** {claim.test}",
         "",
-        f"**What we measured.** {verdict.measured}",
-        "",
-        f"**Scope.** {claim.scope}. **Artifact.** `{claim.experiment}.{claim.scale}`.",
-        *warning,
+        f"**Scope:** {claim.scope}. **Paper:** {{cite:t}}`{claim.paper}`. "
+        f"**Artifact:** `{claim.experiment}.{claim.scale}`; make it again with "
+        f"`mrtlab run {claim.experiment} --scale {claim.scale}`.",
         "",
     ]
 

@@ -47,4 +47,6 @@ def _script(name: str) -> str:
 
 
 def _inline(text: str) -> str:
+    """A module script without its comment lines: whoever wants to read the code reads the file."""
+    text = re.sub(r"^[ \t]*//.*\n", "", text, flags=re.MULTILINE)
     return '<script type="module">' + text.replace("</script", "<\\/script") + "</script>\n"

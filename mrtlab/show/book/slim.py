@@ -1,12 +1,13 @@
 """Make every page light: the theme ships 2 MB that a page of this book does not use.
 
 After the HTML is written, icons become the inline drawings they are, the icon library and other scripts without a
-job go, and the style sheets lose the rules that match nothing in the book. What is left is measured by the browser
-tests against a limit per page.
+job go, Bootstrap is exchanged for the two things the frame uses of it (`show/js/frame.js`), and the style sheets
+lose the rules that match nothing in the book. What is left is measured by the browser tests against a limit per page.
 """
 
 import re
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import tinycss2
 # Scripts and styles of extensions that Jupyter Book always loads and this book has no use for.
 _NO_JOB = ("sphinx-thebe", "fontawesome.js", "thebe")
 _SEARCH_ONLY = ("searchtools.js", "language_data.js", "searchindex.js")
+_ONLY_WITH = {"sd-tab-set": "design-tabs", 'class="toggle': "togglebutton", "highlight-": "clipboard.min.js"}
 _SCRIPT = re.compile(r"[ \t]*<script\b[^>]*>.*?</script>\s*?\n?", re.DOTALL)
 _LINK = re.compile(r"[ \t]*<link\b[^>]*>\s*?\n?")
 _ICON = re.compile(r'<(i|span)\b(?P<before>[^>]*?) ?class="(?P<classes>[^"]*\bfa-[^"]*)"(?P<after>[^>]*)></\1>')
@@ -23,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z_][\w-]+")
 _NEGATED = re.compile(r":not\((?:[^()]|\([^()]*\))*\)")
 _NAME = re.compile(r"[.#]((?:[\w-]|\\.)+)")
 # Names that scripts put together at run time, so that no file holds them whole.
-_ALWAYS = frozenset({"show", "collapsing", "fade", "active", "highlighted", "success"})
+_ALWAYS = frozenset({"show", "active", "highlighted", "success"})
 
 
 def slim_site(site: Path) -> None:
@@ -34,6 +36,8 @@ def slim_site(site: Path) -> None:
     for page in pages:
         texts[page] = slim_page(page.read_text("utf-8"), icons=icons, is_search=page.name == "search.html")
         page.write_text(texts[page], "utf-8")
+    frame = (files("mrtlab.show") / "js" / "frame.js").read_text("utf-8")
+    (site / "_static/scripts/bootstrap.js").write_text(frame, "utf-8")
     scripts = [p for p in (site / "_static").rglob("*.js") if not any(name in p.name for name in _NO_JOB)]
     used = used_names(texts.values(), (p.read_text("utf-8") for p in scripts))
     for sheet in (site / "_static").rglob("*.css"):
@@ -67,8 +71,7 @@ class IconSet:
 def slim_page(text: str, *, icons: IconSet, is_search: bool) -> str:
     """One page without the scripts and styles it has no use for, its icons drawn in place."""
     drop = _NO_JOB if is_search else _NO_JOB + _SEARCH_ONLY
-    if "sd-tab-set" not in text:
-        drop += ("design-tabs",)
+    drop += tuple(script for mark, script in _ONLY_WITH.items() if mark not in text)
     text = _SCRIPT.sub(lambda m: "" if any(name in m[0].lower() for name in drop) and _is_ours(m[0]) else m[0], text)
     text = _LINK.sub(lambda m: "" if any(name in m[0] for name in drop) else m[0], text)
     return _ICON.sub(lambda m: icons.svg(m["classes"], attributes=m["before"] + m["after"]), text)

@@ -1,6 +1,6 @@
 """Figures of chapter 1, the mode lottery."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def support_bars(panels: Mapping[str, np.ndarray]) -> go.Figure:
         )
         fig.add_trace(bars, row=1, col=col)
         fig.add_annotation(
-            text=f"{name}<br><b>worth {support:.1f} answers</b>",
+            text=f"{name}<br><b>worth {support:.1f}</b>",
             x=0.5, xref=f"x{col if col > 1 else ''} domain", y=1.02, yref="paper", yanchor="bottom", showarrow=False,
         )  # fmt: skip
         rows.append([name, *[float(v) for v in p], float(entropy(p)), support])
@@ -46,7 +46,7 @@ def support_bars(panels: Mapping[str, np.ndarray]) -> go.Figure:
     present(
         fig,
         claim="The same number of answers on paper, fewer in practice",
-        how="Each panel is one prompt. Height is the probability of an answer; the bold number is exp H(p).",
+        how="Each panel is one prompt; height is probability. In bold: worth exp H(p) equally likely answers.",
         alt=f"Bars of {len(panels)} distributions over {count} answers. Effective number of answers: {worth}.",
         columns=["world", *[f"p({i + 1})" for i in range(count)], "entropy (nats)", "effective support"],
         rows=rows,
@@ -128,9 +128,9 @@ def memory_loss(truth: np.ndarray, *, smoothing: float = 0.1, n_max: int = 32) -
         x=[1], y=[mean[1]], error_y={"array": [sd[1]], "color": SINGLE, "thickness": 2}, mode="markers",
         marker={"color": SINGLE, "size": 11}, name="one answer",
     )  # fmt: skip
-    for y, text in ((nothing, "knows nothing"), (floor, "knows the truth")):
+    for y, text, side in ((nothing, "knows nothing", "bottom"), (floor, "knows the truth", "top")):
         fig.add_hline(y=y, line={"color": INK, "width": 1, "dash": "dot"})
-        label(fig, text, x=n_max, y=y, colour=INK, xanchor="right", yanchor="bottom")
+        label(fig, text, x=n_max, y=y, colour=INK, xanchor="right", yanchor=side)
     label(fig, "one answer", x=1.8, y=mean[1] + 0.1, colour=SINGLE, yanchor="bottom")
     first_better = int(n[1:][mean[1:] < nothing][0]) if np.any(mean[1:] < nothing) else None
     beat = f"it needs {first_better} answers to beat knowing nothing" if first_better else "it never beats nothing here"
@@ -138,10 +138,12 @@ def memory_loss(truth: np.ndarray, *, smoothing: float = 0.1, n_max: int = 32) -
     fig.update_yaxes(title="test loss (nats per answer)", rangemode="tozero")
     present(
         fig,
-        claim="One answer can be worse than none",
+        claim="One answer can be worse than none"
+        if mean[1] > nothing
+        else "A cautious memory gains from its first answer",
         how="Line: exact mean of the test loss. Band: one standard deviation over retrainings.",
-        alt=f"Test loss of an over-confident memory: {nothing:.2f} nats with no answer, {mean[1]:.2f} with one, then "
-        f"falling towards {floor:.2f}; {beat}.",
+        alt=f"Test loss of a memory that starts with {smoothing:g} imaginary answers: {nothing:.2f} nats with none, "
+        f"{mean[1]:.2f} with one answer, then towards {floor:.2f}; {beat}.",
         columns=["answers", "mean loss (nats)", "sd over retrainings"],
         rows=[[int(i), float(m), float(s)] for i, m, s in zip(n, mean, sd, strict=True)],
     )
@@ -155,16 +157,16 @@ def portraits(results: Mapping[str, Any]) -> go.Figure:
     fig = make_subplots(
         rows=2, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.02, vertical_spacing=0.07
     )
-    grid, truth = np.array(results["grid"]), np.array(results["truth"])
+    grid, truth = np.array(results["grid"]), results["truth"]
+    at = {"x0": float(grid[0]), "dx": round(float(grid[1] - grid[0]), 6), "mode": "lines", "hoverinfo": "skip"}
     for row, (key, (name, colour)) in enumerate(rows.items(), 1):
         for col, density in enumerate(results["densities"][key], 1):
-            fig.add_scatter(x=grid, y=density, mode="lines", fill="tozeroy", fillcolor=tint(colour, 0.3),
-                            line={"color": colour, "width": 1.5}, row=row, col=col, hoverinfo="skip")  # fmt: skip
-            fig.add_scatter(x=grid, y=truth, mode="lines", line={"color": INK, "width": 1}, row=row, col=col,
-                            hoverinfo="skip")  # fmt: skip
+            fig.add_scatter(y=_short(density), fill="tozeroy", fillcolor=tint(colour, 0.3), row=row, col=col,
+                            line={"color": colour, "width": 1.5}, **at)  # fmt: skip
+            fig.add_scatter(y=_short(truth), line={"color": INK, "width": 1}, row=row, col=col, **at)
         fig.update_yaxes(title=f"{name}<br>density", row=row, col=1)
     fig.update_yaxes(range=[0, 3.2], tickvals=[0, 1, 2, 3])
-    fig.update_xaxes(tickvals=[-1.5, 0, 1.5], range=[-3.2, 3.2])
+    fig.update_xaxes(tickvals=[-1.5, 1.5], ticktext=["−1.5", "1.5"], tickangle=0, range=[-3.2, 3.2])
     fig.update_xaxes(title="answer", row=2)
     for col in range(1, columns + 1):
         axis = f"x{col if col > 1 else ''} domain"
@@ -188,6 +190,11 @@ def portraits(results: Mapping[str, Any]) -> go.Figure:
     return fig.update_layout(margin_t=80)
 
 
+def _short(values: Sequence[float]) -> list[float]:
+    """Two decimals are more than the eye sees, and lists travel in a tenth of the bytes of an array."""
+    return [int(v) if v == int(v) else v for v in (round(v, 2) for v in values)]
+
+
 def _near_modes(grid: np.ndarray, density: np.ndarray) -> np.ndarray:
     """Share of a gridded density within 0.75 of each true mode (the grid resolves the peaks only roughly)."""
     step = grid[1] - grid[0]
@@ -202,8 +209,8 @@ def loss_strips(results: Mapping[str, Any], *, arm: str = "grow") -> go.Figure:
     for col, (stopping, title) in enumerate(panels.items(), 1):
         for at, k in enumerate(results["design"]["k"]):
             nll = results["arms"][arm][f"k{k}"][stopping]["nll"]
-            colour, values = (SINGLE if k == 1 else MULTI), [round(v, 3) for v in nll["values"]]
-            spread = [round(at + float(d), 3) for d in jitter.uniform(-0.25, 0.25, len(values))]
+            colour, values = (SINGLE if k == 1 else MULTI), [float(f"{v:.3g}") for v in nll["values"]]
+            spread = [round(at + float(d), 2) for d in jitter.uniform(-0.25, 0.25, len(values))]
             fig.add_scatter(x=spread, y=values, mode="markers", row=1, col=col, hoverinfo="y",
                             marker={"color": tint(colour, 0.45), "size": 4})  # fmt: skip
             fig.add_scatter(x=[at - 0.32, at + 0.32], y=[nll["median"]] * 2, mode="lines", row=1, col=col,
@@ -211,20 +218,21 @@ def loss_strips(results: Mapping[str, Any], *, arm: str = "grow") -> go.Figure:
             table.append([title, k, nll["mean"], nll["sd"], nll["median"], min(values), max(values)])
         fig.add_annotation(text=f"<b>{title}</b>", x=0.5, xref=f"x{col if col > 1 else ''} domain", y=1.02,
                            yref="paper", yanchor="bottom", showarrow=False)  # fmt: skip
-    ticks = [f"K = {k}" for k in results["design"]["k"]]
+    ticks = [str(k) for k in results["design"]["k"]]
     fig.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4])
+    fig.update_xaxes(title="K")
     constant, floor = results["floors"]["constant_gaussian"], results["floors"]["entropy"]
     for y, text in ((constant, "one bell curve for everything"), (floor, "the truth")):
         fig.add_hline(y=y, line={"color": INK, "width": 1.2, "dash": "dot"})
-        label(fig, f"{text}: {y:.2f}", x=len(ticks) - 0.45, y=np.log10(y), colour=INK, xref="x2",
-              xanchor="right", yanchor="bottom")  # fmt: skip
+        label(fig, f"{text}: {y:.3g}", x=-0.5, y=np.log10(y), colour=INK, yanchor="top" if y > 1 else "bottom")
     fig.update_yaxes(type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])
     fig.update_yaxes(title="test loss (nats per answer, log scale)", col=1)
     first, last = (results["arms"][arm][f"k{k}"]["final"]["nll"] for k in (1, results["design"]["k"][-1]))
     present(
         fig,
         claim="More answers calm the test loss, and most of the storm was over-fitting",
-        how="Each dot is one retraining: new prompts, new answers, new starting weights. Bar: the median.",
+        how="Each dot is one retraining: new prompts, new answers, new starting weights. Bar: the median. "
+        "K: answers per prompt.",
         alt=f"Clouds of dots. Trained to the end, the median test loss falls from {first['median']:.0f} nats at K = 1 "
         f"to {last['median']:.1f} at K = 8; stopped early, all clouds are narrow and near {constant:.1f} or below.",
         columns=["training", "K", "mean (nats)", "sd (nats)", "median", "lowest", "highest"],
@@ -238,12 +246,12 @@ def loss_strips(results: Mapping[str, Any], *, arm: str = "grow") -> go.Figure:
 def spread_by_arm(results: Mapping[str, Any], *, stopping: str = "final") -> go.Figure:
     """Spread of the test loss against K when pairs grow with K, and when the number of pairs is fixed."""
     fig, table, ks = go.Figure(), [], results["design"]["k"]
-    arms = {
-        "grow": ("same 120 prompts, pairs grow", MULTI, "solid", "circle"),
-        "matched": ("960 pairs at every K", GREY, "dash", "square"),
-        "scarce": ("120 pairs at every K", GREY, "dot", "diamond"),
+    arms = {  # name, colour, line, marker, and where its label stands: beside which K, on which side
+        "grow": ("120 prompts,<br>pairs grow with K", MULTI, "solid", "circle", 4, "right", "top"),
+        "matched": ("960 pairs at every K", GREY, "dash", "square", 2, "left", "top"),
+        "scarce": ("120 pairs at every K", GREY, "dot", "diamond", 4, "center", "bottom"),
     }
-    for arm, (name, colour, dash, symbol) in arms.items():
+    for arm, (name, colour, dash, symbol, beside, xanchor, yanchor) in arms.items():
         nll = [results["arms"][arm][f"k{k}"][stopping]["nll"] for k in ks]
         sd = [v["sd"] for v in nll]
         fig.add_scatter(
@@ -252,21 +260,37 @@ def spread_by_arm(results: Mapping[str, Any], *, stopping: str = "final") -> go.
             error_y={"array": [v["sd_hi"] - v["sd"] for v in nll], "arrayminus": [v["sd"] - v["sd_lo"] for v in nll],
                      "color": colour, "thickness": 1.5, "width": 4},
         )  # fmt: skip
-        label(fig, name, x=np.log10(ks[-1]) + 0.03, y=np.log10(sd[-1]), colour=colour)
+        at = np.log10(sd[ks.index(beside)]) + (0.07 if yanchor == "bottom" else -0.09)
+        label(fig, name, x=np.log10(beside) + 0.02 * (xanchor == "left"), y=at, colour=colour,
+              xanchor=xanchor, yanchor=yanchor, align="left")  # fmt: skip
         for k, v in zip(ks, nll, strict=True):
             place = results["arms"][arm][f"k{k}"]
-            table.append([name, k, place["n_prompts"], place["pairs"], v["sd"], v["sd_lo"], v["sd_hi"], v["mean"]])
-    fig.update_xaxes(type="log", tickvals=ks, title="answers per prompt, K (log scale)", range=[-0.06, 1.42])
+            table.append(
+                [
+                    name.replace("<br>", " "),
+                    k,
+                    place["n_prompts"],
+                    place["pairs"],
+                    v["sd"],
+                    v["sd_lo"],
+                    v["sd_hi"],
+                    v["mean"],
+                ]
+            )
+    fig.update_xaxes(type="log", tickvals=ks, title="answers per prompt, K (log scale)", range=[-0.06, 0.97])
     fig.update_yaxes(type="log", title="sd of the test loss (nats, log scale)", tickvals=[0.02, 0.05, 0.1, 0.2, 0.5, 1,
                      2, 5, 10, 20, 50, 100])  # fmt: skip
     ends = {arm: [results["arms"][arm][f"k{k}"][stopping]["nll"]["sd"] for k in (ks[0], ks[-1])] for arm in arms}
     present(
         fig,
-        claim="With the number of pairs fixed, more answers per prompt do not calm the retrainings",
+        claim="At 960 pairs, more prompts are steadier than more answers; at 120 pairs the order turns",
         how="Spread of the test loss over retrainings, with its 95 % interval. Blue buys more pairs as K grows; grey "
         "does not.",
         alt="Three lines against K. "
-        + " ".join(f"{arms[a][0]}: from {first:.2g} to {last:.2g} nats." for a, (first, last) in ends.items()),
+        + " ".join(
+            f"{arms[a][0].replace('<br>', ' ')}: from {first:.2g} to {last:.2g} nats."
+            for a, (first, last) in ends.items()
+        ),
         columns=["arm", "K", "prompts", "pairs", "sd (nats)", "95 % from", "to", "mean loss"],
         rows=table,
         artifact="mode_lottery.book",

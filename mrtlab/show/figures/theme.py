@@ -81,7 +81,14 @@ def present(
         bargap=0.3,
         meta={"mrtlab": about},
     )
-    quiet = {"gridcolor": _GRID, "zeroline": False, "linecolor": GREY, "ticks": "", "automargin": True}
+    quiet = {
+        "title_font_size": 13,
+        "gridcolor": _GRID,
+        "zeroline": False,
+        "linecolor": GREY,
+        "ticks": "",
+        "automargin": True,
+    }
     fig.update_xaxes(**quiet, showgrid=False)
     fig.update_yaxes(**quiet)
     return fig
