@@ -99,7 +99,8 @@ def problems_of(page, visit):
           mathErrors: document.querySelectorAll('[data-mml-node=merror]').length,
           text: document.body.innerText,
           overflow: document.documentElement.scrollWidth - innerWidth,
-          pictures: [...document.images].filter((i) => !i.hasAttribute('alt') || (i.offsetParent && !i.naturalWidth)).map((i) => i.src),
+          pictures: [...document.images].filter((i) =>
+            !i.hasAttribute('alt') || (i.offsetParent && !i.naturalWidth)).map((i) => i.src),
         })"""
     )
     if state["drawn"] != state["plots"]:

@@ -23,6 +23,8 @@ _ICON = re.compile(r'<(i|span)\b(?P<before>[^>]*?) ?class="(?P<classes>[^"]*\bfa
 _ATTRIBUTE = re.compile(r'\b(?:class|id)="([^"]*)"')
 _WORD = re.compile(r"[A-Za-z_][\w-]+")
 _NEGATED = re.compile(r":not\((?:[^()]|\([^()]*\))*\)")
+_VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
+_DEFINITION = re.compile(r"""(?<=[{;])\s*(--[\w-]+):(?:"[^"]*"|'[^']*'|\([^)]*\)|[^;{}"'(])*;""")
 _NAME = re.compile(r"[.#]((?:[\w-]|\\.)+)")
 # Names that scripts put together at run time, so that no file holds them whole.
 _ALWAYS = frozenset({"show", "active", "highlighted", "success"})
@@ -40,8 +42,10 @@ def slim_site(site: Path) -> None:
     (site / "_static/scripts/bootstrap.js").write_text(frame, "utf-8")
     scripts = [p for p in (site / "_static").rglob("*.js") if not any(name in p.name for name in _NO_JOB)]
     used = used_names(texts.values(), (p.read_text("utf-8") for p in scripts))
-    for sheet in (site / "_static").rglob("*.css"):
-        sheet.write_text(slim_css(sheet.read_text("utf-8"), used), "utf-8")
+    sheets = {p: slim_css(p.read_text("utf-8"), used) for p in (site / "_static").rglob("*.css")}
+    asked_for = set(_VARIABLE.findall("".join([*sheets.values(), *texts.values()])))
+    for path, sheet in sheets.items():
+        path.write_text(without_variables(sheet, asked_for), "utf-8")
     for unused in [*(site / "_static").rglob("*.map"), *(site / "_static").rglob("fontawesome*.js*")]:
         unused.unlink(missing_ok=True)
 
@@ -103,6 +107,15 @@ def slim_css(text: str, used: set[str]) -> str:
     """
     rules = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
     return "".join(_kept(rule, used) for rule in rules)
+
+
+def without_variables(text: str, asked_for: set[str]) -> str:
+    """A style sheet without the custom properties that nothing asks for: frameworks define hundreds.
+
+    >>> without_variables(":root{--a:1;--b:2;color:var(--a)}", {"--a"})
+    ':root{--a:1;color:var(--a)}'
+    """
+    return _DEFINITION.sub(lambda m: m[0] if m[1] in asked_for else "", text)
 
 
 def _kept(rule: Any, used: set[str]) -> str:
