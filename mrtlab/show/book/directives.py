@@ -43,12 +43,22 @@ class LedgerDirective(SphinxDirective):
         entries = claims.ledger()
         judged = [e for e in entries if e.verdict]
         waiting = [e for e in entries if not e.verdict]
-        lines = ["| claim | verdict | scope |", "|---|---|---|"]
-        lines += [f"| [{e.claim.id}](#{_anchor(e)}) {e.claim.title} | {_short(e)} | {e.claim.scope} |" for e in judged]
-        lines += [line for e in judged for line in _judged_lines(e)]
-        lines += ["", "## Not yet tested", "", "| claim | what it says | where |", "|---|---|---|"]
-        lines += [f"| {e.claim.id} | {_cell(e.claim.statement)} | {_cell(e.status)} |" for e in waiting]
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+        summary = ["| claim | verdict | scope |", "|---|---|---|"]
+        summary += [
+            f"| [{e.claim.id}](#{_anchor(e)}) {e.claim.title} | {_short(e)} | {e.claim.scope} |" for e in judged
+        ]
+        table = ["| claim | what it says | where |", "|---|---|---|"]
+        table += [f"| {e.claim.id} | {_cell(e.claim.statement)} | {_cell(e.status)} |" for e in waiting]
+        pages = [*self.parse_text_to_nodes("\n".join(summary))]
+        for e in judged:
+            pages.append(self._section(_anchor(e), f"{e.claim.id} · {e.claim.title}", _judged_lines(e)))
+        return [*pages, self._section("not-yet-tested", "Not yet tested", table)]
+
+    def _section(self, anchor: str, title: str, lines: list[str]) -> nodes.section:
+        """A section made by hand: headings inside parsed text would end up before the rest of the page."""
+        section = nodes.section("", nodes.title(text=title), ids=[anchor], names=[anchor])
+        section += self.parse_text_to_nodes("\n".join(lines))
+        return section
 
 
 def _anchor(entry: Any) -> str:
@@ -63,10 +73,6 @@ def _short(entry: Any) -> str:
 def _judged_lines(entry: Any) -> list[str]:
     claim, verdict = entry.claim, entry.verdict
     return [
-        "",
-        f"({_anchor(entry)})=",
-        f"## {claim.id} · {claim.title}",
-        "",
         f"> {claim.statement}",
         "",
         f"**Verdict: {verdict}.**",
