@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def live(draw: Callable[..., Any], **dials: tuple[float, float, float, float]) -> Any:
+def live(draw: Callable[..., Any], **dials: tuple[float | int, ...]) -> Any:
     """Call `draw` again whenever a dial moves; in the published book, once, at the dials' defaults.
 
     A slider that moves and changes nothing is worse than no slider, so the book, which has no kernel, gets the
