@@ -45,7 +45,7 @@ class LedgerDirective(SphinxDirective):
         waiting = [e for e in entries if not e.verdict]
         summary = ["| claim | verdict | scope |", "|---|---|---|"]
         summary += [
-            f"| [{e.claim.id}](#{_anchor(e)}) {e.claim.title} | {_short(e)} | {e.claim.scope} |" for e in judged
+            f"| {{ref}}`{e.claim.id} <{_anchor(e)}>` {e.claim.title} | {_short(e)} | {e.claim.scope} |" for e in judged
         ]
         table = ["| claim | what it says | where |", "|---|---|---|"]
         table += [f"| {e.claim.id} | {_cell(e.claim.statement)} | {_cell(e.status)} |" for e in waiting]
@@ -57,6 +57,7 @@ class LedgerDirective(SphinxDirective):
     def _section(self, anchor: str, title: str, lines: list[str]) -> nodes.section:
         """A section made by hand: headings inside parsed text would end up before the rest of the page."""
         section = nodes.section("", nodes.title(text=title), ids=[anchor], names=[anchor])
+        self.state.document.note_explicit_target(section)
         section += self.parse_text_to_nodes("\n".join(lines))
         return section
 
