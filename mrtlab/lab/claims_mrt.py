@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mrtlab.lab import claims_budget
 from mrtlab.lab.verdicts import Claim, Scope, Verdict
 
 PAPER = "amin2026mode"
@@ -86,43 +87,10 @@ def _planned(number: int, chapter: int, scope: Scope, title: str, statement: str
 
 
 CLAIMS: tuple[Claim, ...] = (
-    _planned(
-        1,
-        2,
-        "toy network",
-        "Variance falls as a + b/K",
-        "For a fixed model, the variance of the average training loss has a part that only more prompts reduce "
-        "and a part that more responses per prompt reduce: V_x/N_p + V_{y|x}/(N_p K).",
-        "Draw fresh data sets at K = 1 to 32 and fit a + b/K. A pool that is drawn once and reused would add a "
-        "finite-population factor.",
-    ),
-    _planned(
-        2,
-        2,
-        "toy network",
-        "A best K for a fixed cost",
-        "At a fixed total cost the estimator is least variable near K* = sqrt(V_{y|x}/V_x · C_p/C_r).",
-        "Measure the estimator's variance along the line of equal cost. The curve is flat near its minimum, so "
-        "this needs many draws.",
-    ),
-    _planned(
-        3,
-        2,
-        "toy network",
-        "The best K carries over to trained models",
-        "A model trained at the K that the cost formula picks tests better than at other K.",
-        "Repeat the paper's cost experiment with many seeds, with and without early stopping, beside the constant "
-        "Gaussian and the entropy: without them over-fitting decides the curve.",
-    ),
-    _planned(
-        4,
-        2,
-        "toy network",
-        "At equal pairs, one response is best",
-        "If training pairs are what is limited, the paper's own formula says that one response for each of many "
-        "prompts is best, or tied.",
-        "Hold N_p K fixed and compare K = 1, 2, 4, 8. The authors' runs do not include this; it is our corollary.",
-    ),
+    claims_budget.VARIANCE_LAW,
+    claims_budget.BEST_K,
+    claims_budget.TRAINED_BEST_K,
+    claims_budget.EQUAL_PAIRS,
     Claim(
         id="MRT-05",
         paper=PAPER,
@@ -231,29 +199,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Reward-only choice gives the highest reward and the lowest diversity of outputs.",
         "Score with a different reward than the one that selects.",
     ),
-    _planned(
-        17,
-        2,
-        "tabular",
-        "Paraphrased prompts act like responses",
-        "Several wordings of one question, each with one response, help about as much as one wording with "
-        "several responses.",
-        "Clusters of paraphrases with a dial for how different they are, at the same number of responses per cluster.",
-    ),
-    _planned(
-        18,
-        2,
-        "tabular",
-        "Diverse answers gain most, repeated prompts least",
-        "More responses help most when answers differ much and prompts repeat little.",
-        "Turn the dials for modes and for redundant prompts in a world with a known truth.",
-    ),
-    _planned(
-        19,
-        6,
-        "embedded model",
-        "Trained loss follows 1/K",
-        "The loss of trained models falls along a + b/K.",
-        "Fit a + b/K and a + b log K side by side; most of the published runs fit the logarithm better.",
-    ),
+    claims_budget.PARAPHRASES,
+    claims_budget.WHERE_IT_PAYS,
+    claims_budget.INVERSE_K,
 )

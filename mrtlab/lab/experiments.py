@@ -125,6 +125,50 @@ def _mode_portraits() -> Body:
     )
 
 
+def _variance_law() -> Body:
+    from mrtlab.lab import variance_law, variance_law_summary
+
+    return Body(
+        cells=variance_law.cells,
+        run_cell=variance_law.run_cell,
+        summarise=variance_law_summary.summarise,
+        table=variance_law_summary.table,
+    )
+
+
+def _budget_mdn() -> Body:
+    from mrtlab.lab import budget_mdn
+
+    return Body(
+        cells=budget_mdn.cells,
+        run_cell=budget_mdn.run_cell,
+        summarise=budget_mdn.summarise,
+        table=budget_mdn.table,
+    )
+
+
+def _redundancy() -> Body:
+    from mrtlab.lab import redundancy, redundancy_summary
+
+    return Body(
+        cells=redundancy.cells,
+        run_cell=redundancy.run_cell,
+        summarise=redundancy_summary.summarise,
+        table=redundancy_summary.table,
+    )
+
+
+def _published() -> Body:
+    from mrtlab.lab import published
+
+    return Body(
+        cells=published.cells,
+        run_cell=published.run_cell,
+        summarise=published.summarise,
+        table=published.table,
+    )
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "mode_lottery": Experiment(
         name="mode_lottery",
@@ -139,6 +183,45 @@ EXPERIMENTS: dict[str, Experiment] = {
         load=_mode_portraits,
         sources=("mrtlab.lab.mode_portraits", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
         needs=("torch",),
+    ),
+    "variance_law": Experiment(
+        name="variance_law",
+        purpose="Does the variance of a fixed model's loss follow the law, and where is it least? (MRT-01, MRT-02)",
+        load=_variance_law,
+        sources=(
+            "mrtlab.lab.variance_law",
+            "mrtlab.lab.gradient_law",
+            "mrtlab.lab.mdn",
+            "mrtlab.theory.worlds",
+        ),
+        needs=("torch",),
+    ),
+    "budget_mdn": Experiment(
+        name="budget_mdn",
+        purpose="Which K trains best at a fixed cost, and at a fixed number of pairs? (MRT-03, MRT-04)",
+        load=_budget_mdn,
+        sources=("mrtlab.lab.budget_mdn", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
+        needs=("torch",),
+    ),
+    "redundancy": Experiment(
+        name="redundancy",
+        purpose="Do paraphrased prompts act like responses, and where do responses pay most? (MRT-17, MRT-18)",
+        load=_redundancy,
+        sources=(
+            "mrtlab.lab.redundancy",
+            "mrtlab.lab.lottery_gain",
+            "mrtlab.lab.variance_law",
+            "mrtlab.lab.mode_lottery",
+            "mrtlab.lab.mdn",
+            "mrtlab.theory.worlds",
+        ),
+        needs=("torch",),
+    ),
+    "published": Experiment(
+        name="published",
+        purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",
+        load=_published,
+        sources=("mrtlab.lab.published", "mrtlab.lab.stats"),
     ),
 }
 

@@ -5,6 +5,7 @@ within seeds and then pooled; the bootstrap redraws retrainings within each seed
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -126,3 +127,46 @@ def bootstrap_interval(
 def _cv(*rows: np.ndarray, axis: int = -1) -> Any:
     """Coefficient of variation, pooled sd over overall mean."""
     return pooled_sd(*rows, axis=axis) / np.mean([row.mean(axis=axis) for row in rows], axis=0)
+
+
+@dataclass(frozen=True)
+class LineFit:
+    """Least squares line: intercept, slope, and the share r2 of the variance of y that it explains."""
+
+    intercept: float
+    slope: float
+    r2: float
+
+
+def line_fit(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> LineFit:
+    """Fit y = intercept + slope · x by least squares.
+
+    Raises:
+        ValueError: fewer than three points, or all y alike: then r2 says nothing.
+
+    >>> fit = line_fit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]))
+    >>> round(fit.intercept, 9), round(fit.slope, 9), round(fit.r2, 9)
+    (1.0, 2.0, 1.0)
+    """
+    if len(x) < 3 or np.ptp(y) == 0:
+        raise ValueError(f"a fit needs at least three points with different y, got {len(x)}")
+    slope, intercept = np.polyfit(x, y, 1)
+    residual = y - intercept - slope * x
+    return LineFit(float(intercept), float(slope), float(1 - residual @ residual / np.sum((y - y.mean()) ** 2)))
+
+
+def nested_resamples(shape: tuple[int, int], *, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices that redraw seeds and then retrainings within them, for a bootstrap of a (seeds, retrainings) table.
+
+    Use one draw for several tables that share seeds and retrainings, so that pairs stay together.
+
+    Args:
+        shape: (seeds, retrainings).
+        n: number of resamples.
+        rng: source of the draws.
+
+    Returns:
+        two index arrays, (n, seeds, 1) and (n, seeds, retrainings): ``table[rows, columns]`` has n resamples.
+    """
+    seeds, retrainings = shape
+    return rng.integers(seeds, size=(n, seeds, 1)), rng.integers(retrainings, size=(n, seeds, retrainings))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Scope = Literal["tabular", "toy network", "embedded model", "hub model"]
+Scope = Literal["tabular", "toy network", "embedded model", "hub model", "published results"]
 Kind = Literal["reproduced", "holds only if", "not reproduced", "not testable here"]
 
 
