@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.lab import claims_budget
+from mrtlab.lab.claims_selection import CLAIMS as _SELECTION
 from mrtlab.lab.verdicts import Claim, Scope, Verdict
 
 PAPER = "amin2026mode"
@@ -108,57 +109,7 @@ CLAIMS: tuple[Claim, ...] = (
         rule=_mode_lottery,
         remark=_mode_lottery_remark,
     ),
-    _planned(
-        6,
-        3,
-        "toy network",
-        "Random choice is unbiased",
-        "Keeping K of N candidates at random leaves the gradient right on average.",
-        "Repeat the choice from one pool and compare the mean gradient with the pool's. Unbiased for the "
-        "generator of the pool, which may differ from the truth.",
-    ),
-    _planned(
-        7,
-        3,
-        "toy network",
-        "Reward alone points the wrong way",
-        "Keeping only the best-rewarded responses can give a gradient that points away from the true one.",
-        "Measure the cosine with the true gradient, on trained models as well as at random starting weights, and "
-        "with rewards whose favourite is not the middle mode.",
-    ),
-    _planned(
-        8,
-        3,
-        "toy network",
-        "Quality and diversity beat chance",
-        "Choosing for quality and diversity together has a lower squared error than choosing at random.",
-        "Test the coverage objective itself; the paper's simulation uses a different algorithm of that name.",
-    ),
-    _planned(
-        9,
-        3,
-        "tabular",
-        "Greedy choice is nearly optimal",
-        "Picking responses one by one, each the most useful addition, comes close to the best possible set.",
-        "Compare with every possible set where that can be listed.",
-    ),
-    _planned(
-        10,
-        3,
-        "toy network",
-        "Similar responses, similar gradients",
-        "Responses that look alike pull the model in the same direction.",
-        "Correlate response similarity with gradient cosine, at random starting weights and after training.",
-    ),
-    _planned(
-        11,
-        6,
-        "toy network",
-        "Selection under a biased generator",
-        "When the generator favours one mode, random and quality-diversity choice train better small "
-        "transformers than reward-only choice.",
-        "Repeat with the loss on response tokens only and report how often each mode is produced.",
-    ),
+    *_SELECTION,
     _planned(
         12,
         6,

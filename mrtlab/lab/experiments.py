@@ -125,6 +125,61 @@ def _mode_portraits() -> Body:
     )
 
 
+def _selection_bias() -> Body:
+    from mrtlab.lab import selection_bias, selection_bias_summary
+
+    return Body(
+        cells=selection_bias.cells,
+        run_cell=selection_bias.run_cell,
+        summarise=selection_bias_summary.summarise,
+        table=selection_bias_summary.table,
+    )
+
+
+def _gradient_similarity() -> Body:
+    from mrtlab.lab import gradient_similarity
+
+    return Body(
+        cells=gradient_similarity.cells,
+        run_cell=gradient_similarity.run_cell,
+        summarise=gradient_similarity.summarise,
+        table=gradient_similarity.table,
+    )
+
+
+def _greedy_quality() -> Body:
+    from mrtlab.lab import greedy_quality
+
+    return Body(
+        cells=greedy_quality.cells,
+        run_cell=greedy_quality.run_cell,
+        summarise=greedy_quality.summarise,
+        table=greedy_quality.table,
+    )
+
+
+def _biased_generator() -> Body:
+    from mrtlab.lab import biased_generator
+
+    return Body(
+        cells=biased_generator.cells,
+        run_cell=biased_generator.run_cell,
+        summarise=biased_generator.summarise,
+        table=biased_generator.table,
+    )
+
+
+_SELECTION = ("mrtlab.theory.selection", "mrtlab.theory.greedy", "mrtlab.theory.greedy_compiled")
+_SELECTION_BIAS = (
+    "mrtlab.lab.selection_bias",
+    "mrtlab.lab.selectors",
+    "mrtlab.lab.gradients",
+    "mrtlab.lab.mdn",
+    "mrtlab.theory.worlds",
+    *_SELECTION,
+)
+
+
 def _variance_law() -> Body:
     from mrtlab.lab import variance_law, variance_law_summary
 
@@ -183,6 +238,32 @@ EXPERIMENTS: dict[str, Experiment] = {
         load=_mode_portraits,
         sources=("mrtlab.lab.mode_portraits", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
         needs=("torch",),
+    ),
+    "selection_bias": Experiment(
+        name="selection_bias",
+        purpose="Which of 32 answers to keep: bias, variance and direction of the gradient (MRT-06, 07, 08)",
+        load=_selection_bias,
+        sources=_SELECTION_BIAS,
+        needs=("torch",),
+    ),
+    "gradient_similarity": Experiment(
+        name="gradient_similarity",
+        purpose="Do answers that look alike pull the network the same way? (MRT-10)",
+        load=_gradient_similarity,
+        sources=("mrtlab.lab.gradient_similarity", *_SELECTION_BIAS),
+        needs=("torch",),
+    ),
+    "greedy_quality": Experiment(
+        name="greedy_quality",
+        purpose="How close greedy selection comes to the best set, hostile pools included (MRT-09)",
+        load=_greedy_quality,
+        sources=("mrtlab.lab.greedy_quality", *_SELECTION),
+    ),
+    "biased_generator": Experiment(
+        name="biased_generator",
+        purpose="What a table learns from kept answers when the generator favours one of three (MRT-11)",
+        load=_biased_generator,
+        sources=("mrtlab.lab.biased_generator", "mrtlab.lab.selectors", *_SELECTION),
     ),
     "variance_law": Experiment(
         name="variance_law",

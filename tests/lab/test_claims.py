@@ -14,8 +14,8 @@ from mrtlab.lab.verdicts import Claim, Verdict
 CHAPTERS = {
     **dict.fromkeys((1, 2, 3, 4, 17, 18), 2),
     5: 1,
-    **dict.fromkeys((6, 7, 8, 9, 10), 3),
-    **dict.fromkeys((11, 12, 13, 14, 15, 16, 19), 6),
+    **dict.fromkeys((6, 7, 8, 9, 10, 11), 3),
+    **dict.fromkeys((12, 13, 14, 15, 16, 19), 6),
 }
 
 
@@ -122,7 +122,7 @@ def test_the_ledger_shows_the_whole_programme():
         assert entry.verdict is None
         assert entry.claim.statement.endswith(".")
         planned = f"planned, chapter {CHAPTERS[number]}"
-        assert entry.status == (claims.NO_ARTIFACT if number == 5 else planned)
+        assert entry.status == (claims.NO_ARTIFACT if entry.claim.rule else planned)
         assert entry.outcome == entry.status
 
 
@@ -198,6 +198,6 @@ def test_a_verdict_that_owes_a_condition_must_give_it(kind):
 
 
 def test_a_planned_claim_has_no_rule_and_no_fingerprint():
-    planned: Claim = claims.find("MRT-01")
+    planned: Claim = claims.find("MRT-12")
     assert planned.rule is None
     assert planned.fingerprint == ""
