@@ -20,6 +20,7 @@ nb_execution_mode = "off"
 root_doc = "index"
 html_theme = "basic"
 myst_enable_extensions = ["colon_fence"]
+myst_url_schemes = ["https", "num"]
 """
 ARTIFACT = {
     "experiment": "toy",
@@ -98,6 +99,19 @@ def test_a_number_that_drifts_or_is_missing_breaks_the_build(tmp_path, written, 
 )
 def test_agreement_is_rounding_as_written(shown, value, verdict):
     assert numbers.agrees(shown, value) is verdict
+
+
+def test_a_number_may_be_a_link_that_reads_well_in_a_notebook(tmp_path):
+    code, said, page = build(tmp_path, "# Toy\n\nThe sd is [31.4](num:toy.book#sd), so [29 %](num:toy.book#share).\n")
+    assert code == 0, said
+    assert ">31.4</abbr>" in page
+    assert "num:" not in page
+
+
+def test_a_link_that_drifts_breaks_the_build(tmp_path):
+    code, said, _ = build(tmp_path, "# Toy\n\nThe sd is [31.5](num:toy.book#sd).\n")
+    assert code != 0
+    assert "31.38" in said
 
 
 def test_a_figure_becomes_a_page_fragment_and_a_text(tmp_path):

@@ -19,6 +19,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("status", directives.StatusDirective)
     app.connect("config-inited", _configure)
     app.connect("doctree-read", directives.add_cost_card)
+    app.connect("doctree-read", numbers.bind_links)
     app.connect("html-page-context", pages.add_scripts, priority=900)  # after MathJax has added itself
     app.add_css_file("mrtlab.css")
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True}

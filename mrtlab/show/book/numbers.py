@@ -1,4 +1,7 @@
-"""The role that binds a number in prose to an artifact: it cannot drift, because the build fails when it does.
+"""Numbers in prose that are bound to an artifact: they cannot drift, because the build fails when they do.
+
+In a notebook, where JupyterLab and Colab know no roles, a bound number is a link that reads well everywhere:
+``[31](num:mode_lottery.book#arms.grow.k1.nll.sd)``. In a prose page it may also be a role:
 
 ``{num}`31 <mode_lottery.book#arms.grow.k1.nll.sd>` `` prints *31* and checks that the artifact's value, rounded as
 written, is 31. ``%`` multiplies by a hundred; a word such as *three* must be the nearest whole number.
@@ -7,11 +10,15 @@ written, is 31. ``%`` multiplies by a hundred; a word such as *three* must be th
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from docutils import nodes
+from sphinx.util import logging
 
 from mrtlab.lab import artifacts
 
+_log = logging.getLogger(__name__)
+_SCHEME = "num:"
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _NUMBER = re.compile(r"[-−–]?\d[\d,\u202f ]*(?:\.\d+)?|[-−–]?\.\d+")
 _FORM = re.compile(r"^(?P<text>.+?)\s*<(?P<ref>[^<>]+)>$", re.DOTALL)
@@ -28,17 +35,35 @@ def number_role(
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """Docutils role function of ``{num}``."""
     try:
-        shown, ref = split(text)
-        value = artifacts.value(ref)
-        if not agrees(shown, value):
-            raise ValueError(
-                f"the text says {shown!r} but {ref} is {value:.6g}: mend the text or find out why it moved"
-            )
+        return [bound(*split(text))], []
     except (ValueError, LookupError, OSError) as error:
         message = inliner.reporter.error(f"number in prose: {error}", line=lineno)
         return [inliner.problematic(rawtext, rawtext, message)], [message]
+
+
+def bind_links(app: Any, doctree: nodes.document) -> None:
+    """Exchange links ``[31](num:…)`` for bound numbers (Sphinx event ``doctree-read``)."""
+    for link in list(doctree.findall(nodes.reference)):
+        if not link.get("refuri", "").startswith(_SCHEME):
+            continue
+        try:
+            link.replace_self(bound(link.astext(), unquote(link["refuri"].removeprefix(_SCHEME))))
+        except (ValueError, LookupError, OSError) as error:
+            _log.warning("number in prose: %s", error, location=link, type="mrtlab", subtype="number")
+
+
+def bound(shown: str, ref: str) -> nodes.abbreviation:
+    """The number as written, with its exact value and origin to hover over.
+
+    Raises:
+        ValueError: it does not agree with the artifact.
+        LookupError, OSError: the artifact or the path in it does not exist.
+    """
+    value = artifacts.value(ref)
+    if not agrees(shown, value):
+        raise ValueError(f"the text says {shown!r} but {ref} is {value:.6g}: mend the text or find out why it moved")
     note = f"{ref} = {value:.6g}. {_where_from(ref)}"
-    return [nodes.abbreviation(rawtext, shown, explanation=note, classes=["mrt-num"])], []
+    return nodes.abbreviation(shown, shown, explanation=note, classes=["mrt-num"])
 
 
 def split(text: str) -> tuple[str, str]:
