@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -17,16 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 import mrtlab
+from mrtlab.cli_common import examples as _examples
+from mrtlab.cli_common import fail as _fail
+from mrtlab.cli_plan import EXAMPLES as _PLAN_EXAMPLES
+from mrtlab.cli_plan import plan
 
 if TYPE_CHECKING:
     from mrtlab.lab.artifacts import Artifact
     from mrtlab.lab.claims import Entry
     from mrtlab.lab.experiments import Progress
-
-
-def _examples(*commands: str) -> str:
-    """Examples at the foot of a help page, one per line."""
-    return "\n\n".join(["Examples:", *(f"$ {command}" for command in commands)])
 
 
 app = typer.Typer(
@@ -42,12 +41,6 @@ app = typer.Typer(
 def main() -> None:
     """Entry point of the `mrtlab` command."""
     app(prog_name="mrtlab")
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    """Say what went wrong in one sentence and leave."""
-    typer.echo(f"mrtlab: {message}", err=True)
-    raise typer.Exit(code)
 
 
 def _show_version(wanted: bool) -> bool:
@@ -143,6 +136,9 @@ def claims(
         _print_ledger(entries)
     else:
         _print_claim(entries[0])
+
+
+app.command(epilog=_PLAN_EXAMPLES)(plan)
 
 
 def _list_experiments(as_json: bool) -> None:

@@ -1,0 +1,229 @@
+"""The command `mrtlab plan`: from a table of losses to what to collect next."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mrtlab.cli_common import examples, fail
+
+if TYPE_CHECKING:
+    from mrtlab.data.tables import LossTable
+    from mrtlab.show.study import Prices, Study
+
+EXAMPLES = examples(
+    "mrtlab plan --demo",
+    "mrtlab plan losses.csv --prompt-cost 4 --response-cost 1 --budget 400 --report plan.html",
+)
+_DEMO_COSTS = (4.0, 1.0, 400.0)
+_PATIENCE_S = 5.0  # longer than this and people want to know that something is happening
+
+
+def plan(
+    table: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Losses, one per response. A .csv file with the columns prompt and value, or a .jsonl file with lines "
+            'like {"prompt": "p1", "values": [2.1, 0.4]}. Prompts may have different numbers of responses; some need '
+            "two or more.",
+            show_default=False,
+        ),
+    ] = None,
+    prompt_cost: Annotated[
+        float | None, typer.Option(help="Cost of a prompt before its first response, in any unit.")
+    ] = None,
+    response_cost: Annotated[float | None, typer.Option(help="Cost of a response, in the same unit.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="What may be spent in all, in the same unit (tokens if costs are tokens).")
+    ] = None,
+    prompt_tokens: Annotated[
+        float | None, typer.Option(help="Tokens of a prompt. With --response-tokens, instead of the two costs.")
+    ] = None,
+    response_tokens: Annotated[float | None, typer.Option(help="Tokens of a response.")] = None,
+    shared: Annotated[
+        bool | None,
+        typer.Option(
+            "--shared-prompt/--copies",
+            help="With tokens: run a prompt once for all its responses (the default), or again with each of them.",
+            show_default=False,
+        ),
+    ] = None,
+    max_k: Annotated[int, typer.Option(min=1, help="Largest K to consider.")] = 64,
+    max_prompts: Annotated[int | None, typer.Option(min=1, help="Prompts that exist, if they are scarce.")] = None,
+    prompt_column: Annotated[str, typer.Option(help="Column or field that tells prompts apart.")] = "prompt",
+    value_column: Annotated[str, typer.Option(help="Column or field with the loss.")] = "value",
+    report: Annotated[
+        Path | None, typer.Option(help="Also write an HTML page with figures, which opens offline.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Use a small built-in table instead of a file.")] = False,
+) -> None:
+    """Should the next data set have more prompts, or more responses for each prompt?
+
+    Reads the losses of a first, small data set, measures how much they differ between prompts and among responses to
+    one prompt, and says how many of each to collect for a budget.
+    """
+    if (table is None) == (not demo):
+        fail("give a table of losses, or --demo to see what comes out; not both" if demo else _NO_TABLE, 2)
+    prices, total = _prices(prompt_cost, response_cost, prompt_tokens, response_tokens, shared, budget, demo)
+    from mrtlab.show.study import study
+
+    source = str(table) if table else "Built-in example"
+    try:
+        with _patient(source):
+            losses = _losses(table, prompt_column, value_column)
+            found = study(losses, source, prices, total, max_k=max_k, max_prompts=max_prompts)
+    except ValueError as error:
+        text = str(error)
+        fail(text if text.startswith(source) else f"{source}: {text}", 2)
+    if report:
+        _write_report(found, report)
+    if as_json:
+        content = found.as_json() | {"report": str(report) if report else None}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    _print(found)
+    if report:
+        typer.echo(f"Report: {report}")
+
+
+_NO_TABLE = (
+    "which table? Give a .csv file with the columns prompt and value, or a .jsonl file; --demo shows what comes out"
+)
+
+
+def _losses(table: Path | None, prompt_column: str, value_column: str) -> "LossTable":
+    if table is None:
+        from mrtlab.show.study import demo_table
+
+        return demo_table()
+    from mrtlab.data.tables import read_table
+
+    return read_table(table, prompt=prompt_column, value=value_column)
+
+
+def _prices(
+    prompt_cost: float | None,
+    response_cost: float | None,
+    prompt_tokens: float | None,
+    response_tokens: float | None,
+    shared: bool | None,
+    budget: float | None,
+    demo: bool,
+) -> tuple["Prices", float]:
+    """Costs and budget from the options, or one sentence on what is missing or too much."""
+    costs = {"--prompt-cost": prompt_cost, "--response-cost": response_cost}
+    tokens = {"--prompt-tokens": prompt_tokens, "--response-tokens": response_tokens}
+    for name, number in (costs | tokens).items():
+        if number is not None and not 0 <= number < float("inf"):
+            fail(f"{name} is {number:g}; it must be 0 or more", 2)
+    if budget is not None and not 0 < budget < float("inf"):
+        fail(f"--budget is {budget:g}; it must be more than 0", 2)
+    given_costs = [name for name, number in costs.items() if number is not None]
+    given_tokens = [name for name, number in tokens.items() if number is not None]
+    if given_costs and given_tokens:
+        fail(f"{given_costs[0]} and {given_tokens[0]} do not go together; give costs or tokens, not both", 2)
+    from mrtlab.show.study import Prices
+
+    if demo and not given_costs and not given_tokens and shared is None:
+        return Prices(*_DEMO_COSTS[:2]), budget or _DEMO_COSTS[2]
+    if shared is not None and not given_tokens:
+        fail("--shared-prompt and --copies need --prompt-tokens and --response-tokens", 2)
+    pair = tokens if given_tokens else costs
+    missing = [name for name, number in pair.items() if number is None]
+    if missing:
+        hint = "" if given_costs or given_tokens else ", for example --prompt-cost 4 --response-cost 1"
+        fail(f"what do things cost? Add {' and '.join(missing)}{hint}", 2)
+    if not any(pair.values()):
+        fail(f"{' and '.join(pair)} are both 0; without a cost there is nothing to plan", 2)
+    if budget is None:
+        if not demo:
+            fail("how much may be spent? Add --budget, in the unit of the costs", 2)
+        budget = 100.0 * sum(number or 0.0 for number in pair.values())
+    first, second = (number or 0.0 for number in pair.values())
+    if given_tokens:
+        return Prices.of_tokens(first, second, copies=shared is False), budget
+    return Prices(first, second), budget
+
+
+@contextmanager
+def _patient(source: str) -> Iterator[None]:
+    """Say on standard error that work goes on, if it takes more than a few seconds."""
+    timer = threading.Timer(_PATIENCE_S, lambda: typer.echo(f"mrtlab: still reading {source} ...", err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _write_report(found: "Study", path: Path) -> None:
+    """Write the HTML page, all of it or nothing."""
+    import shlex
+
+    from mrtlab.lab.artifacts import write_whole
+    from mrtlab.show.report import plan_report
+
+    if not path.parent.is_dir():
+        fail(f"cannot write {path}: there is no folder {path.parent}", 1)
+    try:
+        write_whole(path, plan_report(found, command=shlex.join(["mrtlab", *sys.argv[1:]])))
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}", 1)
+
+
+def _print(found: "Study") -> None:
+    """Where it is from, the advice, the choices, what was measured, remarks."""
+    from mrtlab.show.study import between, k_between, k_in_words, percent
+
+    console = Console(highlight=False)
+    estimate, chosen, curve = found.estimate, found.plan, found.plan.curve
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
+
+    say(f"{found.source}: {estimate.n_prompts:,} prompts, {estimate.n_responses:,} responses")
+    say(_price_line(found.prices, chosen.budget))
+    say(f"\n{chosen.advice}", "bold")
+    choices = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
+    for name in ("K", "prompts", "spent", "standard error", "more variance"):
+        choices.add_column(name, justify="right", no_wrap=True)
+    for i in found.rows:
+        best = curve.k[i] == chosen.k
+        choices.add_row(
+            str(curve.k[i]),
+            f"{curve.n_prompts[i]:,}",
+            f"{curve.cost[i]:,.12g}",
+            f"{curve.variance[i] ** 0.5:.4g}",
+            "best" if best else f"+{percent(float(curve.regret[i]))}",
+            style="bold" if best else None,
+        )
+    console.print(choices)
+    say("The error is that of the mean loss. 20 % more variance: the same error would take 20 % more budget.\n")
+    measured = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
+    for name in ("measured", "estimate", "95 % interval"):
+        measured.add_column(name, no_wrap=True)
+    known, sure = estimate.components, estimate.intervals
+    measured.add_row("V_x, between prompts", f"{known.prompt:.3g}", between(sure.prompt))
+    measured.add_row("V_y|x, among responses to a prompt", f"{known.response:.3g}", between(sure.response))
+    measured.add_row("best K of the law", k_in_words(chosen.real_k), k_between(found.k_interval))
+    console.print(measured)
+    for remark in found.remarks:
+        say(f"Note: {remark}", "yellow")
+
+
+def _price_line(prices: "Prices", budget: float) -> str:
+    unit = f" {prices.unit}" if prices.unit else ""
+    how = ""
+    if prices.tokens:
+        how = ", a copy of the prompt with every response" if prices.copies else ", the prompt run once"
+    return f"A prompt costs {prices.prompt:g}, a response {prices.response:g}; budget {budget:,.12g}{unit}{how}"

@@ -1,0 +1,257 @@
+"""The report of `mrtlab plan`: one HTML file with figures and tables that opens offline, on paper or on a phone."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from html import escape
+
+import numpy as np
+
+import mrtlab
+from mrtlab.show import svg
+from mrtlab.show.study import Study, between, k_between, k_in_words, percent
+
+_PROMPTS_SHOWN = 30
+_SAFE = 0.05  # excess variance that nobody would notice
+
+_HOW = """
+The mean loss over N_p prompts with K responses each has variance V_x/N_p + V_y|x/(N_p K). At prices C_p for a prompt
+and C_r for a response the best K is √(V_y|x/V_x · C_p/C_r). Variances come from an unbalanced one-way analysis of
+variance, intervals from leaving out one prompt at a time. This holds if prompts are a fair sample of those to come,
+and if the number of responses to a prompt has nothing to do with how they turned out. It speaks of the loss of the
+model that scored this table, not of the model after training.
+"""
+_STYLE = """
+:root { --ink: #1a1a1a; --single: #b84f00; --multi: #0072b2; --grey: #6b6b6b; --line: #e4e4e4; --page: #fff; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #f0f0f0; --single: #ff8a47; --multi: #5ab4e6; --grey: #a5a5a5; --line: #3a3a3a; --page: #161616; }
+}
+html { color-scheme: light dark; }
+body { font: 16px/1.55 Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink);
+  background: var(--page); max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
+.from, figcaption, summary, footer { color: var(--grey); font-size: .9rem; overflow-wrap: anywhere; }
+.remark { border-left: 4px solid var(--single); padding: .1rem 0 .1rem .9rem; margin: 1rem 0; }
+figure { margin: .6rem 0; } svg { width: 100%; max-width: 36rem; height: auto; display: block; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; } tr.best td { font-weight: 650; }
+text { font: 13px Inter, system-ui, sans-serif; fill: var(--grey); }
+text.label { fill: var(--ink); } text.single { fill: var(--single); } text.multi { fill: var(--multi); }
+.grid { stroke: var(--line); } .curve { fill: none; stroke: var(--multi); stroke-width: 2; }
+circle.multi, rect.multi { fill: var(--multi); } circle.single { fill: var(--single); }
+rect.between { fill: var(--grey); } rect.safe { fill: var(--multi); opacity: .13; }
+circle.loss { fill: var(--multi); opacity: .45; } line.mean { stroke: var(--ink); stroke-width: 2.5; }
+code { font-size: .9em; overflow-wrap: anywhere; }
+"""
+
+
+def plan_report(study: Study, *, command: str = "", today: date | None = None) -> str:
+    """The whole page.
+
+    Args:
+        study: what the table says and the plan.
+        command: the command line that made it, shown so that others can repeat it.
+        today: the date to print; the current one if left out.
+
+    Returns:
+        HTML without scripts, links or other files.
+    """
+    estimate = study.estimate
+    source = f"{study.source}: {estimate.n_prompts:,} prompts, {estimate.n_responses:,} responses"
+    how = f" with <code>{escape(command)}</code>" if command else ""
+    body = [
+        f"<h1>{escape(study.plan.advice)}</h1>",
+        f'<p class="from">From {escape(source)}. {escape(_costs(study))}</p>',
+        *(f'<p class="remark">{escape(remark)}</p>' for remark in study.remarks),
+        _curve_section(study),
+        _parts_section(study),
+        _data_section(study),
+        _measured_section(study),
+        f"<footer><p>Made by mrtlab {mrtlab.__version__} on {today or date.today():%d %B %Y}{how}.</p></footer>",
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Plan for {escape(study.source)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _costs(study: Study) -> str:
+    prices, plan = study.prices, study.plan
+    unit = f" {prices.unit}" if prices.unit else ""
+    return (
+        f"A prompt costs {prices.prompt:g}{unit} and each response {prices.response:g}{unit}; "
+        f"the plan spends {plan.cost:,.12g} of {plan.budget:,.12g}{unit}."
+    )
+
+
+def _shown(study: Study) -> slice:
+    """The part of the curve worth drawing: up to three times the best K."""
+    return slice(0, max(8, 3 * study.plan.k))
+
+
+def _curve_section(study: Study) -> str:
+    """Standard error against K."""
+    curve, best = study.plan.curve, study.plan.k
+    k, error = curve.k[_shown(study)], np.sqrt(curve.variance[_shown(study)])
+    safe = k[curve.regret[_shown(study)] <= _SAFE]
+    low, high = int(safe.min()), int(safe.max())
+    if low == high:
+        claim = f"K = {best} gives the smallest error"
+    else:
+        claim = f"Any K from {low} to {high} is about as good as the best"
+    steps = svg.round_steps(float(error.max()), low=float(error.min()) * 0.9)
+    axes = svg.Axes(x=(0.5, float(max(k[-1], 2)) + 0.5), y=(steps[0], steps[-1]))
+    parts = [svg.box((low - 0.5, high + 0.5), axes.y, axes, kind="safe")]
+    parts += svg.frame(
+        axes,
+        x_ticks=_k_ticks(k),
+        y_ticks=steps,
+        x_title="K, responses for each prompt",
+        y_title="standard error of the mean loss",
+    )
+    parts.append(svg.path(k.tolist(), error.tolist(), axes, kind="curve"))
+    if best > 1:
+        parts.append(svg.dot(1.0, float(error[0]), axes, kind="single"))
+        parts.append(svg.text(axes.px(1) + 9, axes.py(float(error[0])) + 4, "one response", kind="single"))
+    at = (float(best), float(error[best - 1]))
+    parts.append(svg.dot(*at, axes, kind="multi" if best > 1 else "single", size=6))
+    words = f"K = {best}, {study.plan.n_prompts:,} prompts"
+    right = axes.px(best) < 0.6 * svg.WIDTH
+    below = axes.py(at[1]) + 20  # under a valley there is room
+    parts.append(svg.text(axes.px(best) + (-4 if right else 4), below, words, anchor="start" if right else "end"))
+    alt = (
+        f"Curve of the standard error against K from 1 to {k[-1]}: {error[0]:.3g} at K = 1, "
+        f"smallest at K = {best} with {at[1]:.3g}."
+    )
+    rows = [
+        [
+            f"{curve.k[i]}",
+            f"{curve.n_prompts[i]:,}",
+            f"{np.sqrt(curve.variance[i]):.3g}",
+            "best" if curve.k[i] == best else f"+{percent(float(curve.regret[i]))}",
+        ]
+        for i in study.rows
+    ]
+    table = _table(["K", "prompts", "standard error", "more variance"], rows, best=study.rows.index(best - 1))
+    return _figure(
+        claim,
+        svg.chart(parts, alt=alt),
+        f"Each K is paired with as many prompts as the budget then pays for. The shaded range has at most "
+        f"{percent(_SAFE)} more variance than the best; more variance is about the extra budget that the same error "
+        f"would take.",
+        f'<div class="scroll">{table}</div>',
+    )
+
+
+def _parts_section(study: Study) -> str:
+    """The variance of each K, split into its two parts."""
+    curve, known = study.plan.curve, study.plan.components
+    rows = [row for row in study.rows if curve.k[row] <= max(8, 4 * study.plan.k)]
+    prompt = known.prompt / curve.n_prompts[rows]
+    response = known.response / (curve.n_prompts[rows] * curve.k[rows])
+    top = svg.round_steps(float((prompt + response).max()))
+    axes = svg.Axes(x=(-0.6, len(rows) - 0.4), y=(0.0, 1.2 * top[-1]))  # room for two lines of words
+    ticks = [(float(i), str(curve.k[row])) for i, row in enumerate(rows)]
+    parts = svg.frame(axes, x_ticks=ticks, y_ticks=top, x_title="K, responses for each prompt", y_title="variance")
+    for i in range(len(rows)):
+        where = (i - 0.32, i + 0.32)
+        parts.append(svg.box(where, (0.0, float(prompt[i])), axes, kind="between"))
+        parts.append(svg.box(where, (float(prompt[i]), float(prompt[i] + response[i])), axes, kind="multi"))
+    x = svg.WIDTH - 20
+    parts.append(svg.text(x, 26, "blue, on top: which responses", anchor="end", kind="multi"))
+    parts.append(svg.text(x, 43, "grey, below: which prompts", anchor="end", kind="tick"))
+    alt = "Stacked bars, one for each K. " + " ".join(
+        f"K = {curve.k[row]}: {prompt[i]:.2g} from prompts and {response[i]:.2g} from responses."
+        for i, row in enumerate(rows)
+    )
+    table = _table(
+        ["K", "from prompts, V_x/N_p", "from responses, V_y|x/(N_p K)"],
+        [[str(curve.k[row]), f"{prompt[i]:.3g}", f"{response[i]:.3g}"] for i, row in enumerate(rows)],
+    )
+    return _figure(
+        "More responses shrink one part and let the other grow",
+        svg.chart(parts, alt=alt),
+        "Each bar is the variance of the mean loss. Its two parts: luck in which prompts were collected, "
+        "and luck in which responses.",
+        _details(table),
+    )
+
+
+def _data_section(study: Study) -> str:
+    """The table itself: prompts in order of their mean, a dot per response."""
+    values = study.table.values
+    order = np.argsort([row.mean() for row in values], kind="stable")
+    if len(order) > _PROMPTS_SHOWN:
+        order = order[np.linspace(0, len(order) - 1, _PROMPTS_SHOWN).round().astype(int)]
+    shown = [values[i] for i in order]
+    low, high = min(float(row.min()) for row in shown), max(float(row.max()) for row in shown)
+    steps = svg.round_steps(high, low=low)
+    axes = svg.Axes(x=(-0.7, len(shown) - 0.3), y=(steps[0], steps[-1]))
+    parts = svg.frame(axes, x_ticks=[], y_ticks=steps, x_title="prompts, in order of their mean", y_title="loss")
+    for i, row in enumerate(shown):
+        parts += [svg.dot(i, float(v), axes, kind="loss", size=3.5) for v in row[:40]]
+        mean = float(row.mean())
+        parts.append(svg.line((i - 0.35, mean), (i + 0.35, mean), axes, kind="mean"))
+    known = study.plan.components
+    wins = "responses to one prompt" if known.response > known.prompt else "prompts"
+    claim = f"The losses differ more among {wins} than among {'prompts' if wins != 'prompts' else 'responses'}"
+    named = [study.table.prompts[i] for i in order]
+    rows = [
+        [name if len(name) <= 40 else f"{name[:37]}...", str(len(row)), f"{row.mean():.3g}"]
+        for name, row in zip(named, shown, strict=True)
+    ]
+    some = "" if len(shown) == len(values) else f" {len(shown)} of {len(values):,} prompts are drawn."
+    return _figure(
+        claim,
+        svg.chart(parts, alt=f"Dot plot of the losses of {len(shown)} prompts, from {low:.3g} to {high:.3g}."),
+        f"A dot is a response, a bar is the mean of a prompt.{some}",
+        _details(_table(["prompt", "responses", "mean loss"], rows)),
+    )
+
+
+def _measured_section(study: Study) -> str:
+    """The estimates and how they were made."""
+    known, sure = study.estimate.components, study.estimate.intervals
+    rows = [
+        ["V_x, between prompts", f"{known.prompt:.3g}", between(sure.prompt)],
+        ["V_y|x, among responses to a prompt", f"{known.response:.3g}", between(sure.response)],
+        ["best K of the law", k_in_words(study.plan.real_k), k_between(study.k_interval)],
+    ]
+    table = _table(["measured", "estimate", "95 % interval"], rows)
+    return f'<h2>What was measured, and how surely</h2>\n<div class="scroll">{table}</div>\n<p>{_symbols(_HOW)}</p>'
+
+
+def _symbols(words: str) -> str:
+    """Words as HTML, with V_x, N_p and their like set as symbols."""
+    return re.sub(r"\b([VNC])_(y\|x|[xpr]\b)", r"<i>\1</i><sub>\2</sub>", escape(words))
+
+
+def _k_ticks(k: np.ndarray) -> list[tuple[float, str]]:
+    """About eight labels along K."""
+    step = max(1, round(len(k) / 8))
+    return [(float(v), str(v)) for v in k if v == 1 or v % step == 0]
+
+
+def _figure(claim: str, drawing: str, caption: str, below: str) -> str:
+    return (
+        f"<h2>{escape(claim)}</h2>\n<figure>\n{drawing}\n<figcaption>{escape(caption)}</figcaption>\n</figure>\n{below}"
+    )
+
+
+def _details(table: str) -> str:
+    return f'<details><summary>The numbers</summary><div class="scroll">{table}</div></details>'
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, best: int = -1) -> str:
+    head = "".join(f'<th scope="col">{_symbols(name)}</th>' for name in columns)
+    lines = []
+    for i, row in enumerate(rows):
+        cells = "".join(f"<td>{_symbols(cell)}</td>" for cell in row)
+        kind = ' class="best"' if i == best else ""
+        lines.append(f"<tr{kind}>{cells}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
