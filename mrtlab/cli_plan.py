@@ -183,7 +183,7 @@ def _write_report(found: "Study", path: Path) -> None:
 
 def _print(found: "Study") -> None:
     """Where it is from, the advice, the choices, what was measured, remarks."""
-    from mrtlab.show.study import between, k_between, k_in_words, percent
+    from mrtlab.show.study import percent
 
     console = Console(highlight=False)
     estimate, chosen, curve = found.estimate, found.plan, found.plan.curve
@@ -212,10 +212,8 @@ def _print(found: "Study") -> None:
     measured = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
     for name in ("measured", "estimate", "95 % interval"):
         measured.add_column(name, no_wrap=True)
-    known, sure = estimate.components, estimate.intervals
-    measured.add_row("V_x, between prompts", f"{known.prompt:.3g}", between(sure.prompt))
-    measured.add_row("V_y|x, among responses to a prompt", f"{known.response:.3g}", between(sure.response))
-    measured.add_row("best K of the law", k_in_words(chosen.real_k), k_between(found.k_interval))
+    for row in found.measured:
+        measured.add_row(*row)
     console.print(measured)
     for remark in found.remarks:
         say(f"Note: {remark}", "yellow")

@@ -207,3 +207,21 @@ def demo():
 
 def test_the_notebook_twin():
     assert plan(Components(1.0, 7.09), 4, 1, 400).advice.startswith("Collect")
+
+
+def test_gradients_get_a_best_k_of_their_own(tmp_path):
+    """Losses differ mostly among responses, gradients mostly between prompts."""
+    rng = np.random.default_rng(1)
+    lines, features = [], []
+    for i in range(80):
+        features.append(3 * rng.normal(size=5) + rng.normal(size=(4, 5)))
+        losses = (rng.normal() + 3 * rng.normal(size=4)).tolist()
+        lines.append(json.dumps({"prompt": i, "values": losses, "gradients": features[-1].tolist()}))
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(lines))
+    content = json.loads(call(path, *COSTS, "--json").stdout)
+    expected = float(optimal_k(estimate_components(features).components, 4.0, 1.0))
+    assert content["gradient"]["optimal_k"]["value"] == pytest.approx(expected)
+    assert content["gradient"]["optimal_k"]["hi"] < content["optimal_k"]["lo"]
+    assert any("For the gradient K = 1 is best" in remark for remark in content["remarks"])
+    assert "best K for the gradient" in call(path, *COSTS).stdout

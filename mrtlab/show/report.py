@@ -9,7 +9,7 @@ import numpy as np
 
 import mrtlab
 from mrtlab.show import svg
-from mrtlab.show.study import Study, between, k_between, k_in_words, percent
+from mrtlab.show.study import Study, percent
 
 _PROMPTS_SHOWN = 30
 _SAFE = 0.05  # excess variance that nobody would notice
@@ -216,13 +216,7 @@ def _data_section(study: Study) -> str:
 
 def _measured_section(study: Study) -> str:
     """The estimates and how they were made."""
-    known, sure = study.estimate.components, study.estimate.intervals
-    rows = [
-        ["V_x, between prompts", f"{known.prompt:.3g}", between(sure.prompt)],
-        ["V_y|x, among responses to a prompt", f"{known.response:.3g}", between(sure.response)],
-        ["best K of the law", k_in_words(study.plan.real_k), k_between(study.k_interval)],
-    ]
-    table = _table(["measured", "estimate", "95 % interval"], rows)
+    table = _table(["measured", "estimate", "95 % interval"], study.measured)
     return f'<h2>What was measured, and how surely</h2>\n<div class="scroll">{table}</div>\n<p>{_symbols(_HOW)}</p>'
 
 

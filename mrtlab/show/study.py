@@ -65,6 +65,7 @@ class Study:
         estimate: its variance components.
         prices: what things cost.
         plan: what to collect.
+        gradient: variance components of the gradient (traces), if the table has gradients.
     """
 
     source: str
@@ -72,11 +73,24 @@ class Study:
     estimate: Estimate
     prices: Prices
     plan: Plan
+    gradient: Estimate | None = None
 
     @property
     def k_interval(self) -> Interval:
         """95 % interval of K*, from that of V_{y|x}/V_x; the upper end is inf if V_x may be 0."""
-        low, high = (optimal_k(_with_ratio(r), self.prices.prompt, self.prices.response) for r in self._ratios)
+        return self._best_k(self._ratios)
+
+    @property
+    def gradient_k(self) -> tuple[float, Interval] | None:
+        """K* of the gradient's variance with its 95 % interval, if the table has gradients."""
+        if self.gradient is None:
+            return None
+        value, _ = self._best_k((self.gradient.components.ratio,) * 2)
+        return value, self._best_k(self.gradient.intervals.ratio)
+
+    def _best_k(self, ratios: Interval) -> Interval:
+        """K* at both ends of an interval of V_{y|x}/V_x."""
+        low, high = (optimal_k(_with_ratio(r), self.prices.prompt, self.prices.response) for r in ratios)
         return float(low), float(high)
 
     @property
@@ -103,6 +117,8 @@ class Study:
         low, high = self.k_interval
         if high > _WIDE * max(low, 1.0):
             found.append(self._about_range())
+        if self.gradient:
+            found.append(self._about_gradient(self.gradient.components))
         if self.prices.copies:
             found.append(self._about_sharing())
         if self.plan.limited:
@@ -124,6 +140,17 @@ class Study:
             f"the best choice. A table with more prompts would tell.{instead}"
         )
 
+    def _about_gradient(self, known: Components) -> str:
+        """What the plan, made for the loss, means for the gradient."""
+        regret = self.plan.regret_if(known)
+        best = int(self.plan.curve.k[np.argmin(variance(known, self.plan.curve.n_prompts, self.plan.curve.k))])
+        start = "The plan is for the mean loss; training follows the gradient."
+        if regret <= _DEAR:
+            return f"{start} For the gradient K = {self.plan.k} is a good choice too."
+        return (
+            f"{start} For the gradient K = {best} is best, and K = {self.plan.k} has {percent(regret)} more variance."
+        )
+
     def _about_sharing(self) -> str:
         """What running the prompt once would change, for those who copy it."""
         assert self.prices.tokens is not None
@@ -138,6 +165,20 @@ class Study:
         return f"{always} Running the prompt once and keeping K = {k} would have {percent(saved)} less variance."
 
     @property
+    def measured(self) -> list[tuple[str, str, str]]:
+        """What was measured: name, estimate, 95 % interval, in words."""
+        known, sure = self.estimate.components, self.estimate.intervals
+        found = [
+            ("V_x, between prompts", f"{known.prompt:.3g}", between(sure.prompt)),
+            ("V_y|x, among responses to a prompt", f"{known.response:.3g}", between(sure.response)),
+            ("best K of the law", k_in_words(self.plan.real_k), k_between(self.k_interval)),
+        ]
+        if self.gradient_k:
+            value, interval = self.gradient_k
+            found.append(("best K for the gradient", k_in_words(value), k_between(interval)))
+        return found
+
+    @property
     def rows(self) -> list[int]:
         """Positions in the plan's curve worth a line: K = 1, 2, 4, 8, … and the best K with its neighbours."""
         k = self.plan.k
@@ -146,17 +187,18 @@ class Study:
 
     def as_json(self) -> dict[str, Any]:
         """Everything for programs; a number without bound is null."""
-        estimate, chosen, curve = self.estimate, self.plan, self.plan.curve
-        intervals = estimate.intervals
+        chosen, curve = self.plan, self.plan.curve
         return {
             "source": self.source,
-            "n_prompts": estimate.n_prompts,
-            "n_responses": estimate.n_responses,
-            "components": {
-                "prompt": _measured(estimate.components.prompt, intervals.prompt) | {"clipped": estimate.clipped},
-                "response": _measured(estimate.components.response, intervals.response),
-                "ratio": _measured(estimate.components.ratio, intervals.ratio),
-            },
+            "n_prompts": self.estimate.n_prompts,
+            "n_responses": self.estimate.n_responses,
+            "components": _components_json(self.estimate),
+            "gradient": {
+                "components": _components_json(self.gradient),
+                "optimal_k": _measured(*self.gradient_k),
+            }
+            if self.gradient and self.gradient_k
+            else None,
             "costs": {
                 "prompt": self.prices.prompt,
                 "response": self.prices.response,
@@ -203,7 +245,8 @@ def study(
     """
     estimate = estimate_components(table.values, names=table.prompts)
     chosen = plan(estimate.components, prices.prompt, prices.response, budget, max_k=max_k, max_prompts=max_prompts)
-    return Study(source=source, table=table, estimate=estimate, prices=prices, plan=chosen)
+    gradient = estimate_components(table.gradients, names=table.prompts) if table.gradients else None
+    return Study(source=source, table=table, estimate=estimate, prices=prices, plan=chosen, gradient=gradient)
 
 
 def demo_table() -> LossTable:
@@ -270,6 +313,16 @@ def k_between(interval: Interval) -> str:
 def _with_ratio(ratio: float) -> Components:
     """Components of a given V_{y|x}/V_x; only their ratio means something."""
     return Components(0.0, 1.0) if np.isinf(ratio) else Components(1.0, ratio)
+
+
+def _components_json(estimate: Estimate) -> dict[str, Any]:
+    """Both variances and their ratio, with intervals."""
+    known, sure = estimate.components, estimate.intervals
+    return {
+        "prompt": _measured(known.prompt, sure.prompt) | {"clipped": estimate.clipped},
+        "response": _measured(known.response, sure.response),
+        "ratio": _measured(known.ratio, sure.ratio),
+    }
 
 
 def _measured(value: Any, interval: Interval) -> dict[str, Any]:

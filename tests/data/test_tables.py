@@ -113,3 +113,31 @@ def test_the_order_of_rows_does_not_mix_up_prompts(tmp_path):
     table = read(tmp_path, "t.csv", f"prompt,value\n{rows}")
     for name, values in zip(table.prompts, table.values, strict=True):
         assert np.array_equal(values, losses[owner == int(name[1:])])
+
+
+def test_gradients_come_with_their_losses(tmp_path):
+    lines = [
+        {"prompt": "a", "values": [1, 2], "gradients": [[1, 0], [2, 0]]},
+        {"prompt": "b", "value": 3, "gradients": [[3, 1]]},
+        {"prompt": "a", "value": 4, "gradients": [[4, 0]]},
+    ]
+    table = read(tmp_path, "t.jsonl", "\n".join(map(json.dumps, lines)))
+    assert [rows[:, 0].tolist() for rows in table.gradients] == [row.tolist() for row in table.values]
+    assert read(tmp_path, "t.csv", "prompt,value\na,1\n").gradients is None
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({}, "line 2: some lines have 'gradients' and some do not"),
+        ({"gradients": [[1, 2, 3]]}, "line 2: the gradients have 3 numbers where earlier lines have 2"),
+        ({"gradients": [[1, 2], [3, 4]]}, "line 2: 'gradients' must be a list with one list"),
+        ({"gradients": [[1, None]]}, "line 2: 'gradients' must be"),
+        ({"gradients": [1, 2]}, "line 2: 'gradients' must be"),
+        ({"gradients": [[1, "x"]]}, "line 2: 'gradients' must be"),
+    ],
+)
+def test_broken_gradients(tmp_path, second, message):
+    lines = [{"prompt": "a", "value": 1, "gradients": [[1, 2]]}, {"prompt": "b", "value": 1} | second]
+    with pytest.raises(TableError, match=message):
+        read(tmp_path, "t.jsonl", "\n".join(map(json.dumps, lines)))
