@@ -12,10 +12,10 @@ from mrtlab.lab.names import UnknownName
 from mrtlab.lab.verdicts import Claim, Verdict
 
 CHAPTERS = {
-    **dict.fromkeys((1, 2, 3, 4, 17, 18), 2),
+    **dict.fromkeys((1, 2, 3, 4, 17, 18, 19), 2),
     5: 1,
     **dict.fromkeys((6, 7, 8, 9, 10, 11), 3),
-    **dict.fromkeys((12, 13, 14, 15, 16, 19), 6),
+    **dict.fromkeys((12, 13, 14, 15, 16), 6),
 }
 
 
