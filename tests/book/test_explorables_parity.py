@@ -69,8 +69,8 @@ ASK = """([name, state]) => {
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
-def test_the_page_computes_and_says_what_python_does(visit, url, name):
-    page = visit(url)
+def test_the_page_computes_and_says_what_python_does(visit, tmp_path, name):
+    page = visit(write_page(tmp_path, [explorable(name)]))
     for vector in parity_vectors(name):
         said = page.evaluate(ASK, [name, vector["state"]])
         assert_close(said, {key: vector[key] for key in said}, f"{name} at {vector['state']}")
@@ -154,6 +154,32 @@ def test_train_buttons_add_one_training_or_twenty(visit, url):
     assert "The last 40 trainings" in page.locator("#lottery .mrt-sentence").inner_text()
 
 
+def test_a_slider_over_doublings_and_a_menu_keep_their_values_in_the_address(visit, tmp_path):
+    page = visit(write_page(tmp_path, [explorable("budget"), explorable("selection")]))
+    cost = page.locator("#budget input[name=c]")
+    cost.press("ArrowRight")
+    assert page.evaluate("location.hash") == "#budget:k=1&b=400&c=8&v=7"
+    assert cost.get_attribute("aria-valuetext") == "as much as 8 answers"
+    page.locator("#selection select[name=by]").select_option("best")
+    assert "by=best" in page.evaluate("location.hash")
+    assert page.locator("#selection .mrt-sentence").inner_text().startswith("The best K")
+    page.evaluate("location.hash = '#budget:c=11&v=x/selection:by=worst&k=3'")  # off the scale: brought back to it
+    page.wait_for_function("location.hash && document.querySelector('#selection input[name=k]').value === '3'")
+    assert cost.get_attribute("aria-valuetext") == "as much as 12 answers"
+    assert page.locator("#selection select[name=by]").input_value() == "quality-diversity"
+
+
+def test_drawing_at_random_switches_the_rule(visit, tmp_path):
+    page = visit(write_page(tmp_path, [explorable("selection")]))
+    page.locator("button:has-text('Pick at random')").click()
+    assert page.locator("select[name=by]").input_value() == "random"
+    first = page.locator("svg.mrt-stage").inner_html()
+    page.locator("button:has-text('Pick at random')").click()
+    assert page.locator("svg.mrt-stage").inner_html() != first
+    page.locator("button:has-text('New answers')").click()
+    assert page.evaluate("location.hash").endswith("by=random&seed=2&draw=3")
+
+
 def test_readers_who_want_less_motion_get_no_film(visit, url):
     page = visit(url, reduced_motion="reduce")
     page.locator("#lottery button:has-text('Train 20 times')").click()
@@ -182,7 +208,7 @@ def test_a_prediction_is_revealed_in_place_and_kept(visit, url):
 
 @pytest.mark.parametrize("width", [320, 360, 480, 660, 700, 1200])
 def test_no_width_overflows_and_nothing_moves(visit, tmp_path, width):
-    figures = [explorable("lottery"), explorable("coverage"), QUESTION]
+    figures = [*map(explorable, REGISTRY), QUESTION]
     still = visit(write_page(tmp_path, figures, alive=False), width=width)
     page = visit(write_page(tmp_path, figures), width=width, dark=True)
     for opened in (still, page):

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, check, exercise_cells
-from mrtlab.show.exercises.ch1 import EXERCISES as CHAPTER_1
+from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, ch1, ch2, ch3, check, exercise_cells
 from mrtlab.show.exercises.grading import FunctionCheck, NumberCheck, show
 
+CHAPTERS = {"1": ch1.EXERCISES, "2": ch2.EXERCISES, "3": ch3.EXERCISES}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 NUMBERS = [e for e in EXERCISES.values() if isinstance(e.check, NumberCheck)]
 FUNCTIONS = [e for e in EXERCISES.values() if isinstance(e.check, FunctionCheck)]
@@ -34,9 +34,16 @@ def run(code: str) -> Feedback:
 
 
 def test_ids_are_unique():
-    ids = [exercise.id for exercise in CHAPTER_1]
-    assert len(set(ids)) == len(ids) >= 6
-    assert {exercise.difficulty for exercise in CHAPTER_1} == {1, 2, 3}
+    ids = [exercise.id for chapter in CHAPTERS.values() for exercise in chapter]
+    assert sorted(ids) == sorted(EXERCISES)
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_a_chapter_has_something_for_everybody(number: str):
+    chapter = CHAPTERS[number]
+    assert len(chapter) >= 6
+    assert all(exercise.id.startswith(f"ch{number}.") for exercise in chapter)
+    assert {exercise.difficulty for exercise in chapter} == {1, 2, 3}
 
 
 @each
@@ -150,6 +157,80 @@ def test_one_answer_is_worse_than_none():
     by_hand = -(0.2 * np.log(1.02 / 1.1) + 0.8 * np.log(0.02 / 1.1))
     assert EXERCISES["ch1.one_or_none"].check.target == pytest.approx(by_hand)
     assert by_hand > np.log(5)
+
+
+def test_second_answer_is_where_both_plans_cost_the_same():
+    v = Fraction(EXERCISES["ch2.second_answer"].check.target)
+    one, two = ((Fraction(5, 2) + v / k) * (4 + k) for k in (1, 2))
+    assert one == two
+
+
+def test_pair_matched_as_fractions():
+    friend, mine = Fraction(1, 100) + Fraction(4, 400), Fraction(1, 400) + Fraction(4, 400)
+    assert EXERCISES["ch2.pair_matched"].check.target == pytest.approx(float(friend / mine))
+
+
+def test_tokens_gain_as_the_closed_minimum():
+    least = (np.sqrt(1 * 1024) + np.sqrt(4 * 128)) ** 2  # (√(V_x P) + √(V_{y|x} R))²
+    assert EXERCISES["ch2.tokens"].check.target == pytest.approx(5 * (1024 + 128) / least)
+
+
+def test_plan_beats_both_neighbours_and_every_other_k():
+    left = {k: (1 + Fraction(7, k)) / (400 // (4 + k)) for k in range(1, 33)}
+    best = EXERCISES["ch2.plan"].check.target
+    assert all(left[best] < left[k] for k in left if k != best)
+    assert 400 - (400 // 9) * 9 == 4  # "K = 5 leaves 4 of the 400 unspent", says the feedback
+    assert 400 % (4 + best) == 0
+    assert f"{float((8 * 5) / (Fraction(12, 5) * 9) - 1):.0%}" == "85%"  # "85 % more", against the law's best K
+
+
+def test_the_estimator_is_unbiased():
+    rng = np.random.default_rng(7)
+    names: dict = {}
+    exec("\n".join(EXERCISES["ch2.estimate_fn"].solution.strip().splitlines()[:-1]), names)
+    tables = rng.normal(size=(2000, 12, 1)) * 2 + rng.normal(size=(2000, 12, 4)) * 3
+    found = np.array([names["components"](table) for table in tables])
+    assert np.all(np.abs(found.mean(0) - [4, 9]) < 4 * found.std(0) / np.sqrt(2000))
+
+
+def test_top_bias_against_two_at_random():
+    pool = [Fraction(n, 10) for n in (9, 8, 4, 3, 1)]
+    mean = sum(pool) / 5
+    errors = [(sum(pair) / 2 - mean) ** 2 for pair in itertools.combinations(pool, 2)]
+    assert EXERCISES["ch3.top_bias"].check.target == pytest.approx(float((sum(pool[:2]) / 2 - mean) ** 2))
+    assert f"{float(sum(errors) / 10):.2f}" == "0.03"  # so says the feedback, and "a quarter of the error"
+    assert 0.2 < float(sum(errors) / 10) / 0.35**2 < 0.3
+    assert EXERCISES["ch3.random_mean"].check.target == pytest.approx(float(mean))
+
+
+def test_four_of_thirty_two_miss_as_often_as_four_draws():
+    pool = [comb(32, m) * 0.04**m * 0.96 ** (32 - m) for m in range(33)]  # m of that kind were written
+    missed = sum(chance * comb(32 - m, 4) / comb(32, 4) for m, chance in enumerate(pool))
+    assert EXERCISES["ch3.missed"].check.target == pytest.approx(missed)
+
+
+def test_majority_is_where_best_of_n_passes_one_half():
+    from mrtlab.theory import best_of_n
+
+    p, reward = np.array([0.95, 0.04, 0.01]), np.array([0.0, 1.0, 0.5])
+    n = EXERCISES["ch3.majority"].check.target
+    assert best_of_n(p, reward, n - 1)[1] <= 0.5 < best_of_n(p, reward, n)[1]
+    assert f"{best_of_n(p, reward, 64)[1]:.0%}" == "93%"
+
+
+def test_greedy_is_worked_out_pair_by_pair():
+    s = np.array([[10, 8, 8, 1], [8, 10, 6, 5], [8, 6, 10, 3], [1, 5, 3, 10]])
+    value = {pair: int(s[:, pair].max(axis=1).sum()) for pair in itertools.combinations(range(4), 2)}
+    assert s.sum(0).argmax() == 1
+    assert value[1, 3] == max(value[0, 1], value[1, 2], value[1, 3]) == 34
+    assert max(value, key=value.get) == (0, 3)
+    assert EXERCISES["ch3.greedy"].check.target == pytest.approx(3.4)
+
+
+def test_alpha_is_where_both_stand_for_them_equally():
+    alpha = EXERCISES["ch3.alpha"].check.target
+    assert 0.25**alpha == pytest.approx(0.3)
+    assert abs(0.25**0.75 - 0.35) < 0.005  # what cooking is worth at 0.75, says the feedback
 
 
 # --- slips ---
@@ -307,9 +388,10 @@ def test_cells_are_valid_marked_and_numbered(exercise: Exercise):
     assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown"]
     assert [cell.metadata["mrtlab"]["part"] for cell in cells] == ["text", "stub", "solution"]
     assert cells[1].metadata["tags"] == ["mrtlab-exercise"]
-    place = CHAPTER_1.index(exercise) + 1
+    chapter = exercise.id[2]
+    place = CHAPTERS[chapter].index(exercise) + 1
     heading, dots = cells[0].source.split("\n\n")[:2]
-    assert heading == f"### Exercise 1.{place} · {exercise.title}"
+    assert heading == f"### Exercise {chapter}.{place} · {exercise.title}"
     assert dots.count("●") == exercise.difficulty
     assert dots.endswith(f" · about {exercise.minutes} minutes")
     assert [cell.id for cell in cells] == [cell.id for cell in exercise_cells(exercise.id)]

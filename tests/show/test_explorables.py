@@ -21,6 +21,8 @@ from mrtlab.show.explorables import (
     stylesheet,
 )
 from mrtlab.show.explorables.twins import coverage, lottery
+from mrtlab.show.explorables.twins_budget import budget, variance
+from mrtlab.show.explorables.twins_selection import RULES, expected_kinds, selection
 
 LOTTERY = {"n": 5, "d": 1.0, "k": 1, "seed": 1, "trainings": 24}
 
@@ -82,7 +84,7 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: explorable("lotery"), "known are coverage, lottery"),
+        (lambda: explorable("lotery"), "known are budget, coverage, lottery, selection, variance"),
         (lambda: explorable("predict"), r"call predict\("),
         (lambda: explorable("lottery", temperature=1), r"'temperature' is no control.*k \(1 to 16 in steps of 1\)"),
         (lambda: explorable("lottery", k=17), "k = 17 is not a setting: expected 1 to 16"),
@@ -94,7 +96,10 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
         (lambda: ask(answer=2), "answer 2"),
         (lambda: ask(answer=-1), "answer -1"),
         (lambda: ask(hint_per_option=["one"]), "got 1 hints for 2 options"),
-        (lambda: bundle(["lottery", "chess"]), "known are coverage, lottery, predict"),
+        (lambda: bundle(["lottery", "chess"]), "known are .*lottery, predict, selection"),
+        (lambda: explorable("budget", c=3), r"c = 3 is not a setting: expected one of 0, 0\.5, 1"),
+        (lambda: explorable("budget", c=True), "c = True"),
+        (lambda: explorable("selection", by="worst"), "by = 'worst' is not a setting: expected one of random, best"),
         (lambda: html({"name": "lottery", "id": "x", "state": {"k": 0}}), "k = 0"),
         (lambda: parity_vectors("chess"), "'chess'"),
     ],
@@ -145,7 +150,13 @@ def test_a_bundle_holds_what_was_asked_for_and_can_stand_inline():
     assert not re.search(r"^\s*(import|export)\b", everything, flags=re.MULTILINE)
     assert "</script" not in everything
     assert "http" not in everything  # no other host
-    assert len(everything.encode()) < 40_000
+
+
+def test_a_page_with_the_figures_of_its_chapter_stays_small():
+    common = len(bundle([]).encode())
+    assert common < 21_000
+    for name in [*REGISTRY, "predict"]:
+        assert len(bundle([name]).encode()) - common < 9 * 1024
 
 
 def test_the_public_names_are_what_they_say():
@@ -213,6 +224,85 @@ def test_a_generator_that_only_says_its_pet_answer_never_covers():
     assert data["draws_needed"] is None
     assert set(data["curve"]) == {1.0}
     assert data["effective_support"] == 1
+
+
+def test_budget_numbers_by_hand():
+    data = budget({"b": 400, "c": 4, "v": 7, "k": 1})
+    assert data["curve"][0] == pytest.approx(8 * 5 / 400)  # (V_x + V_{y|x})·(C_p + C_r)/B
+    assert data["excess"] == pytest.approx(40 / 21.6 - 1)  # the best whole K is 5: 2.4·9
+    assert data["k_star"] == pytest.approx(28**0.5)
+    assert (data["n_prompts"], data["best_k"], data["low"], data["high"]) == (80, 5, 4, 8)
+
+
+def test_when_answers_are_alike_or_prompts_are_free_one_answer_wins():
+    for edge in ({"c": 0, "v": 30}, {"c": 20, "v": 0}):
+        data = budget({"b": 400, "k": 1} | edge)
+        assert (data["best_k"], data["k_star"], data["excess"]) == (1, 0, 0)
+        assert np.all(np.diff(data["curve"]) > 0)
+
+
+def test_of_two_budgets_that_tie_the_smaller_k_is_named():
+    data = budget({"b": 400, "c": 4, "v": 0.5, "k": 2})  # K + c·v/K is 3 at K = 1 and at K = 2
+    assert (data["best_k"], data["excess"]) == (1, pytest.approx(0, abs=1e-12))
+
+
+def test_the_parts_of_the_variance_add_up_to_the_law_of_correlated_answers():
+    data = variance({"n": 100, "k": 4, "v": 5, "s": 0.2})
+    answers = 5 * (4 + 4 * 3 * 0.2) / 4**2  # variance of the mean of four answers, correlation 0.2
+    assert data["total"] == pytest.approx((1 + answers) / 100)
+    assert data["total"] == pytest.approx(data["from_prompts"] + data["from_shared"] + 5 * 0.8 / 4 / 100)
+    assert data["effective_k"] == pytest.approx(4 / 1.6)
+    assert data["twice_prompts"] == pytest.approx(data["total"] / 2)
+
+
+def test_copies_of_one_answer_save_nothing():
+    data = variance({"n": 100, "k": 8, "v": 5, "s": 1.0})
+    assert data["effective_k"] == pytest.approx(1)
+    assert data["saved"] == pytest.approx(0)
+    assert data["floor_share"] == pytest.approx(1)
+
+
+SELECTION = {"k": 4, "alpha": 0.75, "by": "quality-diversity", "seed": 1, "draw": 1}
+
+
+def kept(name: str, **changes) -> dict:
+    return next(rule for rule in selection(SELECTION | changes)["rules"] if rule["by"] == name)
+
+
+def test_each_rule_keeps_what_it_says():
+    data = selection(SELECTION)
+    assert len(data["reward"]) == 24
+    top = sorted(data["reward"])[-4:]
+    assert kept("best")["reward"] == pytest.approx(sum(top) / 4)
+    assert kept("diverse", alpha=4.0) == kept("diverse", alpha=0.0)
+    assert kept("quality-diversity", alpha=0.0)["picks"] == kept("diverse")["picks"]
+    assert kept("random", draw=2) != kept("random", draw=1)
+    for by in RULES:
+        assert len(set(kept(by, k=8)["picks"])) == 8
+        assert max(rule["coverage"] for rule in data["rules"]) >= kept(by)["coverage"]
+
+
+def test_over_many_seeds_best_narrows_and_quality_diversity_sits_between():
+    seeds = range(1, 41)
+    means = {
+        by: np.mean([[kept(by, seed=seed)[what] for what in ("kinds", "reward", "coverage")] for seed in seeds], axis=0)
+        for by in RULES
+    }
+    kinds, reward, coverage = ({by: mean[i] for by, mean in means.items()} for i in range(3))
+    assert kinds["best"] == 1
+    assert 2 < kinds["quality-diversity"] < kinds["diverse"] == 3
+    assert reward["random"] < reward["quality-diversity"] < reward["best"]
+    assert coverage["best"] < coverage["random"] < coverage["quality-diversity"] < coverage["diverse"]
+
+
+def test_random_picks_are_unbiased_and_find_as_many_kinds_as_the_formula_says():
+    draws = [selection(SELECTION | {"by": "random", "draw": draw}) for draw in range(1, 401)]
+    rewards = np.array([data["chosen"]["reward"] for data in draws])
+    kinds = np.array([data["chosen"]["kinds"] for data in draws])
+    for sample, expected in ((rewards, draws[0]["mean_reward"]), (kinds, draws[0]["expected_kinds"])):
+        assert abs(sample.mean() - expected) < 3.3 * sample.std() / 20  # once in a thousand
+    assert expected_kinds([12, 8, 4], 24) == 3
+    assert expected_kinds([12, 8, 4], 2) == pytest.approx(1 + (12 * 8 + 12 * 4 + 8 * 4) / (24 * 23 / 2))
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))

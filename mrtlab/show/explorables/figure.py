@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from mrtlab.show.explorables import page
+from mrtlab.show.explorables.common import Value
 from mrtlab.show.explorables.registry import find
 
 MIME = "application/vnd.mrtlab.explorable+json"
@@ -49,7 +50,7 @@ class Explorable:
         return self.widget._repr_mimebundle_(include=include, exclude=exclude)
 
 
-def explorable(name: str, *, id: str | None = None, **state: int | float) -> Explorable:
+def explorable(name: str, *, id: str | None = None, **state: Value) -> Explorable:
     """A live figure by name, opened at a state.
 
     Args:

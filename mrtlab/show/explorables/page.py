@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from mrtlab.show.explorables import twins
+from mrtlab.show.explorables.common import State
 from mrtlab.show.explorables.registry import REGISTRY, Entry, find
 
 _MODULES = {name: entry.module for name, entry in REGISTRY.items()} | {"predict": "predict.js"}
@@ -47,7 +47,7 @@ def html(spec: Mapping[str, Any]) -> str:
     )
 
 
-def _story_body(entry: Entry, state: twins.State) -> str:
+def _story_body(entry: Entry, state: State) -> str:
     data = entry.compute(state)
     table = entry.table(data, state)
 

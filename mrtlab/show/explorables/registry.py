@@ -4,36 +4,52 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrtlab.show.explorables import twins
+from mrtlab.show.explorables import twins, twins_budget, twins_selection
+from mrtlab.show.explorables.common import Data, State, Table, Value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """One number of a figure's state: its slider, or a hidden value that a button changes.
+    """One value of a figure's state: its slider or menu, or a hidden value that a button changes.
 
     Attributes:
         key: its name in the state and in the page's address.
         label: what stands at the slider.
         min, max, step, default: the allowed values; all ints, or all floats.
+        values: allowed values that no step reaches, in order; see `Control.of`. Words make a menu.
         hidden: no slider.
         surprise: whether "Surprise me" may change it.
     """
 
     key: str
     label: str
-    min: int | float
-    max: int | float
+    min: Value
+    max: Value
     step: int | float
-    default: int | float
+    default: Value
     hidden: bool = False
     surprise: bool = True
+    values: tuple[Value, ...] = ()
 
-    def check(self, value: object) -> int | float:
+    @classmethod
+    def of(cls, *values: Value, key: str, label: str, default: Value) -> "Control":
+        """A slider over these numbers, such as doublings, or a menu of these words.
+
+        >>> Control.of("random", "best", key="by", label="Keep", default="best").allowed
+        'one of random, best'
+        """
+        return cls(key=key, label=label, min=values[0], max=values[-1], step=1, default=default, values=values)
+
+    def check(self, value: object) -> Value:
         """Return the value as the control's own type, or refuse it in one sentence.
 
         >>> Control(key="k", label="K", min=1, max=16, step=1, default=1).check(4.0)
         4
         """
+        if self.values:
+            if isinstance(value, bool) or value not in self.values:
+                raise ValueError(f"{self.key} = {value!r} is not a setting: expected {self.allowed}")
+            return self.values[self.values.index(value)]
         number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")
         steps = (number - self.min) / self.step
         if not (self.min <= number <= self.max) or abs(steps - round(steps)) > 1e-9:
@@ -43,6 +59,8 @@ class Control:
     @property
     def allowed(self) -> str:
         """The allowed values in words."""
+        if self.values:
+            return f"one of {', '.join(map(str, self.values))}"
         return f"{self.min} to {self.max} in steps of {self.step}"
 
 
@@ -63,18 +81,18 @@ class Entry:
     title: str
     caption: str
     controls: tuple[Control, ...]
-    compute: Callable[[twins.State], twins.Data]
-    sentence: Callable[[twins.Data, twins.State], str]
-    alt: Callable[[twins.Data, twins.State], str]
-    table: Callable[[twins.Data, twins.State], twins.Table]
-    edges: tuple[dict[str, int | float], ...]
+    compute: Callable[[State], Data]
+    sentence: Callable[[Data, State], str]
+    alt: Callable[[Data, State], str]
+    table: Callable[[Data, State], Table]
+    edges: tuple[dict[str, Value], ...]
 
     @property
-    def default(self) -> dict[str, int | float]:
+    def default(self) -> dict[str, Value]:
         """The state that the figure opens with."""
         return {control.key: control.default for control in self.controls}
 
-    def state(self, given: Mapping[str, object]) -> dict[str, int | float]:
+    def state(self, given: Mapping[str, object]) -> dict[str, Value]:
         """The default state with these values in it; ValueError for an unknown key or a value off the scale."""
         known = {control.key: control for control in self.controls}
         for key in given:
@@ -86,6 +104,8 @@ class Entry:
 
 _ANSWERS = "Valid answers"
 _RATIO = "Each next answer is"
+_PER_PROMPT = "Answers per prompt, K"
+_RATIO_OF_VARIANCES = "Variance within ÷ between"
 
 REGISTRY: dict[str, Entry] = {
     "lottery": Entry(
@@ -137,6 +157,80 @@ REGISTRY: dict[str, Entry] = {
             {"b": 1.0},
             {"b": 0.95, "d": 0.3, "n": 20},
             {"n": 2, "d": 1.0, "k": 1},
+        ),
+    ),
+    "budget": Entry(
+        module="budget.js",
+        title="One budget, many data sets: few prompts with many answers, or many prompts with few",
+        caption="The curve: variance of the estimated loss for every way to spend the budget; shaded, within 5\u00a0% "
+        "of the best. The blocks: what you buy, a grey one for the price of each prompt and a square for each answer.",
+        controls=(
+            Control(key="k", label=_PER_PROMPT, min=1, max=32, step=1, default=1),
+            Control.of(200, 300, 400, 600, 800, 1200, 1600, key="b", label="Budget, B", default=400),
+            Control.of(0, 0.5, 1, 2, 4, 8, 12, 20, key="c", label="A prompt costs", default=4),
+            Control.of(0, 0.1, 0.5, 1, 2, 4, 7, 15, 30, key="v", label=_RATIO_OF_VARIANCES, default=7),
+        ),
+        compute=twins_budget.budget,
+        sentence=twins_budget.budget_sentence,
+        alt=twins_budget.budget_alt,
+        table=twins_budget.budget_table,
+        edges=(
+            {"k": 5},
+            {"c": 0, "k": 8},
+            {"v": 0, "c": 20},
+            {"v": 0, "c": 0, "k": 32},
+            {"v": 0.5, "c": 4, "k": 2},  # K = 1 and 2 tie exactly
+            {"v": 30, "c": 20, "k": 24},
+            {"b": 1600, "c": 0.5, "v": 0.1},
+        ),
+    ),
+    "variance": Entry(
+        module="variance.js",
+        title="More answers remove one part of the variance. The other part waits for more prompts.",
+        caption="The variance of the estimated loss, stacked by where it comes from. Bars: what you have now, and what "
+        "twice the answers or twice the prompts would leave.",
+        controls=(
+            Control(key="k", label=_PER_PROMPT, min=1, max=32, step=1, default=8),
+            Control.of(100, 150, 200, 300, 400, key="n", label="Prompts, Nₚ", default=100),
+            Control.of(0.1, 0.5, 1, 2, 5, 10, 30, key="v", label=_RATIO_OF_VARIANCES, default=5),
+            Control(key="s", label="Answers are alike, s̄", min=0.0, max=1.0, step=0.05, default=0.0),
+        ),
+        compute=twins_budget.variance,
+        sentence=twins_budget.variance_sentence,
+        alt=twins_budget.variance_alt,
+        table=twins_budget.variance_table,
+        edges=(
+            {"k": 1, "s": 0.5},
+            {"k": 32, "s": 1.0},
+            {"k": 32, "v": 0.1, "n": 400},
+            {"k": 16, "v": 30, "s": 0.2},
+        ),
+    ),
+    "selection": Entry(
+        module="selection.js",
+        title="Which answers to keep: the best ones may all say the same",
+        caption="Each dot is a candidate answer; close dots say similar things, large dark ones have a high reward. "
+        "Numbers give the order in which answers are kept; a line ties every candidate to the kept one most like it.",
+        controls=(
+            Control(key="k", label="Answers kept, K", min=1, max=8, step=1, default=4),
+            Control(key="alpha", label="Weight of the reward, α", min=0.0, max=4.0, step=0.25, default=0.75),
+            Control.of(*twins_selection.RULES, key="by", label="Keep them by", default="quality-diversity"),
+            Control(key="seed", label="Seed", min=1, max=9999, step=1, default=1, hidden=True),
+            Control(key="draw", label="Draw", min=1, max=9999, step=1, default=1, hidden=True, surprise=False),
+        ),
+        compute=twins_selection.selection,
+        sentence=twins_selection.selection_sentence,
+        alt=twins_selection.selection_alt,
+        table=twins_selection.selection_table,
+        edges=(
+            {"by": "best", "k": 8},
+            {"by": "best", "k": 1},
+            {"by": "random", "k": 1, "draw": 7},
+            {"by": "random", "k": 8, "seed": 77},
+            {"by": "diverse", "k": 8, "seed": 500},
+            {"alpha": 0.0, "k": 8, "seed": 3},
+            {"alpha": 4.0, "k": 8, "seed": 3},
+            {"alpha": 2.0, "seed": 12},
         ),
     ),
 }

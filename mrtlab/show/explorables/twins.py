@@ -1,36 +1,22 @@
-"""What each explorable computes and says, in Python: the twins of the JavaScript in ``show/js``.
+"""What chapter 1's explorables compute and say, in Python: the twins of the JavaScript in ``show/js``.
 
 A twin maps a state to the same numbers, sentence, alt text and data table as its module in the page. It serves readers
 without JavaScript, and it is the oracle: a browser test requires both to agree (tests/book/test_explorables_parity.py).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import binom
 
+from mrtlab.show.explorables.common import Data, State, Table, fixed, mulberry32, percent
 from mrtlab.theory import effective_support, expected_coverage
 
-State = Mapping[str, int | float]
-Data = dict[str, Any]
-Table = dict[str, list]  # {"columns": [text, …], "rows": [[text, …], …]}
 Law = Float[np.ndarray, " m"]
 
 FRUITS = ("apple", "pear", "plum", "cherry", "mango", "fig", "lemon", "peach")
 STRIP = 40  # trainings that the lottery's strip has room for
 MOST = 64  # draws on the axis of the coverage curve
 GOAL = 0.9  # share of the answers that the coverage figure asks for
-_NUDGE = 1e-9  # so that 12.5 rounds the same way here and in JavaScript
-
-
-def _fixed(value: float, digits: int) -> str:
-    return f"{value + _NUDGE:.{digits}f}"
-
-
-def _percent(share: float) -> str:
-    return f"{_fixed(100 * float(share), 0)}\u00a0%"
 
 
 def _ladder(n: int, d: float) -> Law:
@@ -39,19 +25,9 @@ def _ladder(n: int, d: float) -> Law:
     return steps / steps.sum()
 
 
-def _mulberry32(seed: int):
-    """The generator of theory.js: 32-bit integers, so that both sides draw the same answers."""
-    state = seed
-    while True:
-        state = (state + 0x6D2B79F5) & 0xFFFFFFFF
-        t = ((state ^ state >> 15) * (state | 1)) & 0xFFFFFFFF
-        t ^= (t + (t ^ t >> 7) * (t | 61)) & 0xFFFFFFFF
-        yield (t ^ t >> 14) / 2**32
-
-
 def _draw_counts(p: Law, k: int, seed: int, training: int) -> list[int]:
     """How often each answer comes up in the k draws of one training."""
-    uniform = _mulberry32((seed * 0x9E3779B1 + training * 0x85EBCA77) & 0xFFFFFFFF)
+    uniform = mulberry32((seed * 0x9E3779B1 + training * 0x85EBCA77) & 0xFFFFFFFF)
     counts = [0] * len(p)
     for _ in range(k):
         left, answer = next(uniform), 0
@@ -134,13 +110,13 @@ def lottery(state: State) -> Data:
 
 def lottery_sentence(data: Data, state: State) -> str:
     """The line under the lottery, as HTML."""
-    k, again = state["k"], _percent(data["same_top"])
+    k, again = state["k"], percent(data["same_top"])
     if k > 1:
         return (
-            f"Shown K = {k} answers, a model knows <b>{_fixed(data['expected_coverage'], 1)} of the {state['n']}</b>"
+            f"Shown K = {k} answers, a model knows <b>{fixed(data['expected_coverage'], 1)} of the {state['n']}</b>"
             f" on average; this one knows {data['known']}. Two trainings disagree on "
-            f"<b>{_percent(data['expected_disagreement'])}</b> of what they say; with K = 1 it is "
-            f"{_percent(1 - data['same_top'])}."
+            f"<b>{percent(data['expected_disagreement'])}</b> of what they say; with K = 1 it is "
+            f"{percent(1 - data['same_top'])}."
         )
     remembered = data["names"][data["memory"].index(1)]
     says = f"Shown one answer, this model says <b>{remembered}</b> and nothing else."
@@ -156,7 +132,7 @@ def lottery_alt(data: Data, state: State) -> str:
     """What a reader who cannot see the lottery is told."""
 
     def listed(shares: list[float]) -> str:
-        return ", ".join(f"{name} {_percent(p)}" for name, p in zip(data["names"], shares, strict=True))
+        return ", ".join(f"{name} {percent(p)}" for name, p in zip(data["names"], shares, strict=True))
 
     return (
         f"Bars. The truth: {listed(data['truth'])}. The model after training {state['trainings']}, "
@@ -171,7 +147,7 @@ def lottery_table(data: Data, state: State) -> Table:
     rows = zip(data["names"], data["truth"], data["memory"], mean, strict=True)
     return {
         "columns": ["answer", "truth", "this model", "all models in the strip, on average"],
-        "rows": [[name, *map(_percent, shares)] for name, *shares in rows],
+        "rows": [[name, *map(percent, shares)] for name, *shares in rows],
     }
 
 
@@ -214,10 +190,10 @@ def coverage(state: State) -> Data:
 def coverage_sentence(data: Data, state: State) -> str:
     """The line under the coverage curve, as HTML."""
     k, n = int(state["k"]), state["n"]
-    draws, shown = "draws show" if k > 1 else "draw shows", _fixed(data["curve"][k - 1], 1)
+    draws, shown = "draws show" if k > 1 else "draw shows", fixed(data["curve"][k - 1], 1)
     here = (
         f"K = {k} {draws} <b>{shown} of the {n} answers</b> on average, "
-        f"which hold {_percent(data['covered_mass'])} of the truth."
+        f"which hold {percent(data['covered_mass'])} of the truth."
     )
     needed, even = data["draws_needed"], data["even_draws_needed"]
     if needed is None:
@@ -234,9 +210,9 @@ def coverage_alt(data: Data, state: State) -> str:
     curve, even = data["curve"], data["even_curve"]
     return (
         f"Curve of the expected number of different answers against K, from 1 to {MOST}. It starts at 1.0, passes "
-        f"{_fixed(curve[k - 1], 1)} at K = {k} and reaches {_fixed(curve[-1], 1)} of {n} at K = {MOST}. "
-        f"For equally likely answers it passes {_fixed(even[k - 1], 1)} at K = {k}. "
-        f"Effective support: {_fixed(data['effective_support'], 1)} answers."
+        f"{fixed(curve[k - 1], 1)} at K = {k} and reaches {fixed(curve[-1], 1)} of {n} at K = {MOST}. "
+        f"For equally likely answers it passes {fixed(even[k - 1], 1)} at K = {k}. "
+        f"Effective support: {fixed(data['effective_support'], 1)} answers."
     )
 
 
@@ -245,5 +221,5 @@ def coverage_table(data: Data, state: State) -> Table:
     marks = [(k, data["curve"][k - 1], data["even_curve"][k - 1]) for k in (1, 2, 4, 8, 16, 32, 64)]
     return {
         "columns": ["K", "different answers", "share of the answers", "if equally likely"],
-        "rows": [[str(k), _fixed(c, 2), _percent(c / state["n"]), _fixed(e, 2)] for k, c, e in marks],
+        "rows": [[str(k), fixed(c, 2), percent(c / state["n"]), fixed(e, 2)] for k, c, e in marks],
     }

@@ -11,7 +11,8 @@
 //   actions: [{label, run(state) -> states}]   optional buttons; several states play as a short film
 //   mount(figure, spec, host)            optional: a figure without sliders builds itself
 // })
-// Ranges, steps and defaults of the controls come with the page, in data-mrt: Python states them once.
+// Ranges, steps and defaults of the controls come with the page, in data-mrt: Python states them once. A control with
+// `values` steps through these: a slider over numbers (its position is the index), a menu over words.
 
 export const NARROW = 600; // below this width panels stand one above the other, as in explorables.css
 const FRAME_MS = 70; // of a film: slow enough to see each training, twenty of them in a second and a half
@@ -55,12 +56,25 @@ export const box = (x, y, width, height, kind, rx = 0) => tag("rect", { x, y, wi
 
 export const line = (x1, y1, x2, y2, kind) => tag("line", { x1, y1, x2, y2, class: kind });
 
+/** Four round values or so from 0 up to a maximum, each with its text. */
+export function ticks(most) {
+  const power = 10 ** Math.floor(Math.log10(most / 4));
+  const step = power * [1, 2, 5, 10].find((unit) => unit * power >= most / 4.5);
+  const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
+  return Array.from({ length: Math.floor(most / step) + 1 }, (_, i) => [i * step, fixed(i * step, digits)]);
+}
+
 // --- state ----------------------------------------------------------------------------------------------
+
+const isMenu = ({ values }) => typeof values[0] === "string";
 
 /** The nearest value that a control allows; its default for what is not a number. */
 function snap(control, value) {
+  if (isMenu(control)) return control.values.includes(value) ? value : control.default;
   const number = Number.parseFloat(value);
   if (!Number.isFinite(number)) return control.default;
+  const gap = (allowed) => Math.abs(allowed - number);
+  if (control.values.length) return control.values.reduce((a, b) => (gap(b) < gap(a) ? b : a));
   const steps = Math.round((number - control.min) / control.step);
   const kept = Math.min(control.max, Math.max(control.min, control.min + steps * control.step));
   return Number(kept.toFixed(10));
@@ -73,8 +87,10 @@ const same = (a, b) => Object.keys(a).every((key) => a[key] === b[key]);
 
 function surprise(controls, state) {
   const next = { ...state };
-  for (const { key, min, max, step, surprise: free } of controls)
-    if (free) next[key] = min + step * Math.floor(Math.random() * ((max - min) / step + 1));
+  for (const { key, min, max, step, values, surprise: free } of controls) {
+    const draw = (count) => Math.floor(Math.random() * count);
+    if (free) next[key] = values.length ? values[draw(values.length)] : min + step * draw((max - min) / step + 1);
+  }
   return tidy(controls, next);
 }
 
@@ -130,10 +146,15 @@ function followAddress(scroll) {
 
 // --- a figure with sliders ------------------------------------------------------------------------------
 
-function sliderRow(control) {
-  return `<label class="mrt-control"><span class="mrt-label">${escape(control.label)}</span>
-    <output></output><input type="range" name="${control.key}" min="${control.min}" max="${control.max}"
-    step="${control.step}"></label>`;
+function controlRow(control, shown = String) {
+  const { key, values } = control;
+  const label = `<label class="mrt-control"><span class="mrt-label">${escape(control.label)}</span>`;
+  if (isMenu(control)) {
+    const options = values.map((value) => `<option value="${value}">${escape(shown(value))}</option>`);
+    return `${label}<select name="${key}">${options.join("")}</select></label>`;
+  }
+  const { min, max, step } = values.length ? { min: 0, max: values.length - 1, step: 1 } : control;
+  return `${label}<output></output><input type="range" name="${key}" min="${min}" max="${max}" step="${step}"></label>`;
 }
 
 function bodyOf(module, controls, linkable) {
@@ -141,10 +162,11 @@ function bodyOf(module, controls, linkable) {
     (action, i) => `<button type="button" class="${i ? "" : "mrt-primary"}">${escape(action.label)}</button>`,
   );
   const visible = controls.filter((control) => !control.hidden);
+  const rows = visible.map((control) => controlRow(control, module.format?.[control.key]));
   return `<svg class="mrt-stage" role="img"></svg>
     <p class="mrt-sentence" aria-live="polite"></p>
     ${buttons.length ? `<div class="mrt-actions">${buttons.join("")}</div>` : ""}
-    <div class="mrt-controls" data-count="${visible.length}">${visible.map(sliderRow).join("")}</div>
+    <div class="mrt-controls" data-count="${visible.length}">${rows.join("")}</div>
     <div class="mrt-tools"><button type="button" data-tool="reset">Reset</button>
       <button type="button" data-tool="surprise">Surprise me</button>
       ${linkable ? '<button type="button" data-tool="link">Copy link</button>' : ""}
@@ -167,7 +189,8 @@ function mountSliders(figure, spec, module, host) {
   const find = (selector) => figure.querySelector(selector);
   find(".mrt-body").innerHTML = bodyOf(module, controls, Boolean(host.link));
   const stage = find(".mrt-stage");
-  const inputs = [...figure.querySelectorAll("input[type=range]")];
+  const inputs = [...figure.querySelectorAll(".mrt-control :is(input, select)")];
+  const controlOf = (input) => controls.find(({ key }) => key === input.name);
   const note = find(".mrt-note");
 
   function draw(data = module.compute(state)) {
@@ -182,10 +205,13 @@ function mountSliders(figure, spec, module, host) {
     const data = module.compute(state);
     draw(data);
     for (const input of inputs) {
-      const control = controls.find(({ key }) => key === input.name);
-      const shown = (module.format?.[input.name] ?? String)(state[input.name]);
-      const along = (state[input.name] - control.min) / (control.max - control.min);
-      input.value = state[input.name];
+      const { values } = controlOf(input);
+      const value = state[input.name];
+      const ladder = values.length && input.type === "range"; // the slider stands at the value's place in the list
+      input.value = ladder ? values.indexOf(value) : value;
+      if (input.type !== "range") continue;
+      const shown = (module.format?.[input.name] ?? String)(value);
+      const along = (input.value - input.min) / (input.max - input.min);
       input.style.setProperty("--along", along);
       input.setAttribute("aria-valuetext", shown);
       input.parentElement.querySelector("output").textContent = shown;
@@ -219,7 +245,9 @@ function mountSliders(figure, spec, module, host) {
   for (const input of inputs) {
     input.addEventListener("input", () => {
       clearInterval(film);
-      update(tidy(controls, { ...state, [input.name]: input.value }));
+      const { values } = controlOf(input);
+      const value = values.length && input.type === "range" ? values[input.value] : input.value;
+      update(tidy(controls, { ...state, [input.name]: value }));
     });
     input.addEventListener("change", () => host.save(id, state)); // once, when the thumb is let go
   }

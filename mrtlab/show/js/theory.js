@@ -78,3 +78,52 @@ export function drawCounts(p, k, seed, training) {
   }
   return counts;
 }
+
+/** Variance of the estimated loss, V_x/N_p + V_{y|x}/(N_p K). */
+export const variance = ({ prompt, response }, nPrompts, k) => (prompt + response / k) / nPrompts;
+
+/** The K of least variance for a budget, √(V_{y|x}/V_x · C_p/C_r); a real number. */
+export const optimalK = ({ prompt, response }, promptCost, responseCost) =>
+  Math.sqrt(((response / prompt) * promptCost) / responseCost);
+
+/** What K answers of mean similarity s are worth, K / (1 + (K − 1) s). */
+export const effectiveK = (k, similarity) => k / (1 + (k - 1) * similarity);
+
+/** What a reward is worth in facility location: a serves, b wants to be served. Scaled to 0 … 1, never below 1e-4. */
+function weights(reward, alpha) {
+  const low = Math.min(...reward);
+  const span = Math.max(...reward) - low;
+  const a = reward.map((r) => Math.max(span ? (r - low) / span : 1, 1e-4) ** alpha);
+  return { a, b: a.map((x) => Math.max(x, 1e-4)) };
+}
+
+/** How well the chosen stand for all, F(S) = Σ_i b_i max_{j∈S} a_j s_ij; without a reward all weights are 1. */
+export function facilityValue(similarity, chosen, reward = similarity.map(() => 1), alpha = 0) {
+  const { a, b } = weights(reward, alpha);
+  return sum(similarity.map((row, i) => b[i] * Math.max(0, ...chosen.map((j) => a[j] * row[j]))));
+}
+
+/** Keep K by greedy steps on F: each adds the candidate that raises it most, the first of equals. */
+export function facilityLocation(similarity, k, reward = similarity.map(() => 1), alpha = 0) {
+  const { a, b } = weights(reward, alpha);
+  const served = similarity.map(() => 0);
+  const worth = (i, j) => Math.max(served[i], similarity[i][j] * a[j] * b[i]);
+  const picks = [];
+  let tie = null;
+  while (picks.length < k) {
+    const gains = a.map((_, j) => (picks.includes(j) ? -Infinity : sum(served.map((s, i) => worth(i, j) - s))));
+    const most = Math.max(...gains);
+    tie ??= 1e-12 * most;
+    const pick = gains.findIndex((gain) => gain >= most - tie);
+    picks.push(pick);
+    served.forEach((_, i) => (served[i] = worth(i, pick)));
+  }
+  return picks;
+}
+
+/** Expected number of kinds among K of N picked at random, Σ 1 − C(N − n, K)/C(N, K). */
+export function expectedKinds(sizes, k) {
+  const all = sum(sizes);
+  const missed = (size) => Array.from({ length: k }, (_, i) => Math.max(0, all - size - i) / (all - i));
+  return sum(sizes.map((size) => 1 - missed(size).reduce((a, b) => a * b, 1)));
+}
