@@ -209,7 +209,7 @@ REGISTRY: dict[str, Entry] = {
     "selection": Entry(
         module="selection.js",
         title="Which answers to keep: the best ones may all say the same",
-        caption="Each dot is a candidate answer; close dots say similar things, large dark ones have a high reward. "
+        caption="Each dot is a candidate answer; close dots say similar things, large ones have a high reward. "
         "Numbers give the order in which answers are kept; a line ties every candidate to the kept one most like it.",
         controls=(
             Control(key="k", label="Answers kept, K", min=1, max=8, step=1, default=4),
