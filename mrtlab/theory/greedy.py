@@ -55,6 +55,12 @@ def facility(similarity: NDArray, seek: NDArray | None, serve: NDArray | None, k
         weighted = seek is not None
         bad = kernels.facility(similarity, seek if weighted else ones, serve if weighted else ones, weighted, picks)
         return picks, int(bad)
+    return facility_plain(similarity, seek, serve, k)
+
+
+def facility_plain(similarity: NDArray, seek: NDArray | None, serve: NDArray | None, k: int) -> tuple[NDArray, int]:
+    """`facility` without numba: the same picks, prompts in batches that fit the cache."""
+    picks = np.zeros((len(similarity), k), dtype=np.int64)
     tile = max(1, _TILE // max(1, similarity.shape[-1] ** 2))
     for start in range(0, len(similarity), tile):
         part = slice(start, start + tile)
@@ -95,34 +101,43 @@ def dpp(kernel: NDArray, k: int) -> tuple[NDArray, int]:
         k: picks per prompt.
 
     Returns:
-        the picks in order, (B, K), and the first prompt whose kernel is not finite or has a negative diagonal
-        (−1: none).
+        the picks in order, (B, K), and the first prompt whose kernel has a negative diagonal or a non-finite entry
+        among those that were looked at, the diagonal and the rows of the picks but the last (−1: none).
     """
     picks = np.zeros((len(kernel), k), dtype=np.int64)
-    wrong = ~(np.isfinite(kernel).all(axis=(1, 2)) & (np.diagonal(kernel, axis1=1, axis2=2) >= 0).all(1))
+    diagonal = np.diagonal(kernel, axis1=1, axis2=2)
+    wrong = ~((diagonal >= 0) & (diagonal < np.inf)).all(1)
+    kernels = compiled()
     if wrong.any():
         return picks, int(np.argmax(wrong))
-    kernels = compiled()
     if kernels is not None:
-        kernels.dpp(kernel, picks)
-    else:
-        tile = max(1, _TILE // max(1, kernel.shape[-1] * max(k, 1)))
-        for start in range(0, len(kernel), tile):
-            picks[start : start + tile] = _dpp_tile(kernel[start : start + tile], k)
+        return picks, int(kernels.dpp(kernel, picks))
+    tile = max(1, _TILE // max(1, kernel.shape[-1] * max(k, 1)))
+    for start in range(0, len(kernel), tile):
+        picks[start : start + tile], wrong = _dpp_tile(kernel[start : start + tile], k)
+        if wrong.any():
+            return picks, start + int(np.argmax(wrong))
     return picks, -1
 
 
-def _dpp_tile(kernel: NDArray, k: int) -> NDArray:
-    """Fast greedy MAP, O(K²N) per prompt; a few prompts at a time."""
+def _dpp_tile(kernel: NDArray, k: int) -> tuple[NDArray, NDArray]:
+    """Fast greedy MAP, O(K²N) per prompt, a few prompts at a time: the picks, and which prompts are not finite."""
     rows = np.arange(len(kernel))
     picks = np.zeros((len(kernel), k), dtype=np.int64)
     left = np.diagonal(kernel, axis1=1, axis2=2).copy()  # squared distance of j from the span of the picks
     factor = np.zeros((len(kernel), k, kernel.shape[-1]))  # rows of the Cholesky factor
     tolerance = DPP_TIE * left.max(1, initial=0.0, keepdims=True)
+    wrong = np.zeros(len(kernel), dtype=bool)
     for step in range(k):
         best = left.max(1, keepdims=True)
         pick = np.argmax(left >= best - tolerance, axis=1)
         height = left[rows, pick]
+        picks[:, step] = pick
+        if step + 1 == k:
+            break
+        wrong |= ~np.isfinite(kernel[rows, pick]).all(1)
+        if wrong.any():
+            break
         known = factor[:, :step]
         row = kernel[rows, pick] - (known * known[rows, :, pick][:, :, None]).sum(1)
         alive = height[:, None] > tolerance  # otherwise the volume is used up and nothing changes any more
@@ -131,5 +146,4 @@ def _dpp_tile(kernel: NDArray, k: int) -> NDArray:
         left = np.maximum(left - row**2, 0.0)
         left[rows, picks[:, :step].T] = -np.inf
         left[rows, pick] = -np.inf
-        picks[:, step] = pick
-    return picks
+    return picks, wrong

@@ -23,8 +23,7 @@ def facility(similarity, seek, serve, weighted, picks):
     k = picks.shape[1]
     buffer = np.empty((n, n) if weighted else (0, 0))
     gain, lowest = np.empty(n), np.empty(n)
-    served, low, high = np.empty(n), np.empty(n + 4), np.empty(n + 4)
-    improved = np.empty(n + 4, dtype=np.int64)
+    served, improved = np.empty(n), np.empty(n, dtype=np.int64)
     for prompt in range(n_prompts):
         raw = similarity[prompt]
         if weighted:
@@ -51,13 +50,10 @@ def facility(similarity, seek, serve, weighted, picks):
             if step + 1 == k:
                 break
             count = 0
-            for i in range(n):
-                new, old = value[i, pick], served[i]
-                improved[count], low[count], high[count] = i, old, new
-                better = new > old  # no branch: half of them would be mispredicted, at 15 cycles each
-                served[i] = new if better else old
-                count += 1 if better else 0
-            _lower_gains(value, improved, low, high, count, gain)
+            for i in range(n):  # no branch: half of them would be mispredicted, at 15 cycles each
+                improved[count] = i
+                count += 1 if value[i, pick] > served[i] else 0
+            _lower_gains(value, improved, count, pick, served, gain)
             gain[pick] = -np.inf
     return -1
 
@@ -82,18 +78,26 @@ def _column_sums(value, total, lowest):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _lower_gains(value, improved, low, high, count, gain):
-    """gain_j −= Σ clip(value_ij, low, high) over the improved i. The constant Σ low is left out: no order changes."""
-    while count % 4:  # rows that change nothing, so that rows always come in fours
-        improved[count], low[count], high[count] = 0, 0.0, 0.0
-        count += 1
-    for at in range(0, count, 4):
-        v0, v1, v2, v3 = value[improved[at]], value[improved[at + 1]], value[improved[at + 2]], value[improved[at + 3]]
-        l0, l1, l2, l3 = low[at], low[at + 1], low[at + 2], low[at + 3]
-        h0, h1, h2, h3 = high[at], high[at + 1], high[at + 2], high[at + 3]
+def _lower_gains(value, improved, count, pick, served, gain):
+    """gain_j −= Σ clip(value_ij, low, high) over the improved i, whose service rises from low to high.
+
+    The constant Σ low is left out: it changes no order.
+    """
+    for at in range(0, count - count % 4, 4):
+        i0, i1, i2, i3 = improved[at], improved[at + 1], improved[at + 2], improved[at + 3]
+        v0, v1, v2, v3 = value[i0], value[i1], value[i2], value[i3]
+        l0, l1, l2, l3 = served[i0], served[i1], served[i2], served[i3]
+        h0, h1, h2, h3 = v0[pick], v1[pick], v2[pick], v3[pick]
+        served[i0], served[i1], served[i2], served[i3] = h0, h1, h2, h3
         for j in range(len(gain)):
             pair = _clip(v0[j], l0, h0) + _clip(v1[j], l1, h1)
             gain[j] -= pair + (_clip(v2[j], l2, h2) + _clip(v3[j], l3, h3))
+    for at in range(count - count % 4, count):
+        row, low = value[improved[at]], served[improved[at]]
+        high = row[pick]
+        served[improved[at]] = high
+        for j in range(len(gain)):
+            gain[j] -= _clip(row[j], low, high)
 
 
 @njit(cache=True, nogil=True)
@@ -133,7 +137,7 @@ def _clip(x, lo, hi):
 @njit(cache=True, nogil=True)
 @no_type_check
 def dpp(kernel, picks):
-    """Fill `picks`, (B, K), by fast greedy MAP: rows of the Cholesky factor, one per pick."""
+    """Fill `picks`, (B, K), by fast greedy MAP; return the first prompt with a non-finite row, or −1."""
     n_prompts, n = kernel.shape[:2]
     k = picks.shape[1]
     factor, left = np.empty((k, n)), np.empty(n)
@@ -149,21 +153,26 @@ def dpp(kernel, picks):
             while left[pick] < best - tolerance:
                 pick += 1
             picks[prompt, step] = pick
-            if step + 1 < k:
-                _project_out(kernel[prompt], factor, left, pick, step, tolerance)
+            if step + 1 < k and not _project_out(kernel[prompt, pick], factor, left, pick, step, tolerance):
+                return prompt
             left[pick] = -np.inf
+    return -1
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _project_out(kernel, factor, left, pick, step, tolerance):
-    """Take the direction of the pick out of every other candidate."""
-    n, row = len(left), factor[step]
+def _project_out(given, factor, left, pick, step, tolerance):
+    """Take the direction of the pick out of every other candidate; False if the pick's row is not finite."""
+    n, row, size = len(left), factor[step], 0.0
+    for j in range(n):
+        row[j] = given[j]
+        size += abs(given[j])
+    if not size < np.inf:
+        return False
     if not left[pick] > tolerance:  # the volume is used up: nothing changes any more
         row[:] = 0.0
-        return
+        return True
     scale = 1 / np.sqrt(left[pick])
-    row[:] = kernel[pick]
     for t in range(step):
         known, weight = factor[t], factor[t, pick]
         for j in range(n):
@@ -172,3 +181,4 @@ def _project_out(kernel, factor, left, pick, step, tolerance):
         row[j] *= scale
         rest = left[j] - row[j] * row[j]
         left[j] = rest if rest > 0 or left[j] == -np.inf else 0.0
+    return True

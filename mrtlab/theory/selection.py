@@ -186,14 +186,15 @@ def dpp_greedy(kernel: Square, k: int) -> Picks:
     lowest free indices follow.
 
     Args:
-        kernel: L, symmetric positive semi-definite, shape (..., N, N). Symmetry is taken on trust.
+        kernel: L, symmetric positive semi-definite, shape (..., N, N). Symmetry is taken on trust, and so is
+            every entry that is not on the diagonal or in the row of a pick: they are never read.
         k: how many to keep, 1 to N.
 
     Returns:
         indices, shape (..., K), in the order picked.
 
     Raises:
-        ValueError: k is not between 1 and N; L is not finite or has a negative diagonal.
+        ValueError: k is not between 1 and N; an entry that is read is not finite; the diagonal is negative.
 
     Source: Chen, Zhang and Zhou, *Fast greedy MAP inference for determinantal point process*, NeurIPS 2018.
 

@@ -224,6 +224,15 @@ def test_a_bad_similarity_is_named_by_its_prompt(no_numba, bad, monkeypatch):
         facility_location(similarity, 2, reward=np.tile(np.arange(6.0), (5, 1)))
 
 
+@BOTH_WAYS
+def test_a_bad_kernel_is_named_by_its_prompt(no_numba, monkeypatch):
+    monkeypatch.setenv("MRTLAB_NO_NUMBA", no_numba)
+    kernel = np.tile(np.diag([1.0, 2.0, 3.0]), (5, 1, 1))
+    kernel[3, 2, 0] = np.nan  # in the row of the first pick
+    with pytest.raises(ValueError, match="kernel of prompt row 3"):
+        dpp_greedy(kernel, 2)
+
+
 def test_cosine_of_a_zero_vector():
     similarity = cosine_similarity01(np.array([[0.0, 0.0], [3.0, 4.0]]))
     np.testing.assert_allclose(similarity, [[0.5, 0.5], [0.5, 1.0]])
