@@ -136,7 +136,7 @@ def compare(n_prompts: int, n: int, k: int, *, repeats: int) -> list[Comparison]
                     np.array(submodlib_picks(weighted, k, optimizer="NaiveGreedy")),
                     lambda chosen: facility_value(similarity, chosen, reward=reward),
                 ),
-                None,
+                AIMS["facility"],
             ),
         ]
     times = interleaved(
