@@ -2,7 +2,7 @@
 
 import pytest
 
-from mrtlab.lab import claims
+from mrtlab.lab import artifacts, claims
 
 K_MATCHED = [1, 2, 4, 8, 16]
 
@@ -160,3 +160,41 @@ def test_inverse_k(log_clear, inverse_clear, kind):
     counts = {"log_clear": log_clear, "inverse_clear": inverse_clear, "log_higher": 5, "series": 8}
     series = {"a": {"inverse": {"r2": 0.9}, "log": {"r2": 0.95}}}
     assert rule("MRT-19")({"counts": counts, "series": series}).kind == kind
+
+
+@pytest.fixture
+def committed(monkeypatch):
+    """The artifacts that the book quotes, not the empty folders of the other tests."""
+    monkeypatch.delenv("MRTLAB_ARTIFACTS")
+    return lambda experiment: artifacts.load(experiment, "book").results
+
+
+def test_the_remark_on_trained_models_says_what_the_artifact_shows(committed):
+    found = committed("budget_mdn")
+    final = [v["final"]["nll"]["median"] for v in found["arms"]["cost"].values()]
+    stopped = {k: v["stopped"]["nll"]["median"] for k, v in found["arms"]["cost"].items()}
+    assert min(final) > 10 * found["floors"]["constant_gaussian"]  # "every K over-fits"
+    assert final[0] > 2 * final[-1]  # "falls with K"
+    assert stopped["k1"] - min(stopped.values()) < 0.05  # "flat"
+    assert found["argmin"]["cost"]["stopped"]["share"]["k1"] < 0.01
+    assert found["argmin"]["cost"]["stopped"]["k"] in found["predicted"]["flat"]  # "where the law puts it"
+    assert 0.5 < found["argmin"]["cost"]["stopped"]["in_flat"] < 0.95  # "close, short of the 95 %"
+
+
+def test_the_remark_on_equal_pairs_says_what_the_artifact_shows(committed):
+    found = committed("budget_mdn")
+    matched = {k: v["stopped"]["nll"]["median"] for k, v in found["arms"]["matched"].items()}
+    assert all(v["final"]["nll"]["median"] > 10 * 1.83 for v in found["arms"]["matched"].values())
+    assert matched["k1"] == min(matched.values())
+    assert matched["k16"] == max(matched.values())
+    assert matched["k4"] - matched["k1"] < 0.01  # "up to K = 4 it hardly changes"
+
+
+def test_the_remark_on_paraphrases_says_what_the_artifact_shows(committed):
+    final, stopped = (committed("redundancy")["triad"][s] for s in ("final", "stopped"))
+    near, *further = (final[d]["implicit"]["share"]["mean"] for d in ("d10", "d30", "d100"))
+    assert max(further) < 0.9 < near  # "further apart keep somewhat less"
+    assert all(stopped["d10"][arm]["share"]["lo"] > 0.5 for arm in ("hybrid", "implicit"))  # "the paraphrases pass"
+    copied = stopped["d10"]["same"]["share"]
+    assert copied["mean"] < 0.5 < copied["hi"]  # "undecided rather than against"
+    assert copied["hi"] - copied["lo"] > 1  # "stays uncertain"

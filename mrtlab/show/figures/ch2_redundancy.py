@@ -21,7 +21,7 @@ def triad(results: Mapping[str, Any]) -> go.Figure:
     """Gain over one response, as a share of what four explicit responses gain, against paraphrase distance."""
     distances = results["design"]["distances"]
     fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
-    table, top = [], 1.25
+    table = []
     for col, (stopping, title) in enumerate(_STOPPINGS.items(), 1):
         here = results["triad"][stopping]
         for arm, (colour, symbol, shift, words) in _ARMS.items():
@@ -36,7 +36,6 @@ def triad(results: Mapping[str, Any]) -> go.Figure:
             for d, s in zip(distances, shares, strict=True):
                 loss = here[f"d{round(100 * d)}"][arm]["loss"]
                 table.append([title, words, d, loss["mean"], s["mean"], s["lo"], s["hi"]])
-            top = max(top, *(s["hi"] for s in shares))
         for name, words in (("single", "one response"), ("explicit", "1 wording, 4 responses")):
             share = here[name].get("share", {"mean": 0.0, "lo": 0.0, "hi": 0.0})
             table.append([title, words, 0, here[name]["loss"]["mean"], share["mean"], share["lo"], share["hi"]])
@@ -47,7 +46,8 @@ def triad(results: Mapping[str, Any]) -> go.Figure:
     label(fig, "one response", x=-0.4, y=0.0, colour=SINGLE, yanchor="top", yshift=-2)
     fig.update_xaxes(tickvals=list(range(len(distances))), ticktext=[f"{d:g}" for d in distances], range=[-0.5, 2.5])
     fig.update_xaxes(title="distance")
-    fig.update_yaxes(title="share of the gain", tickformat=".0%", col=1)
+    fig.update_yaxes(tickformat=".0%", range=[-0.6, 1.7])  # one interval is far longer; the table has its ends
+    fig.update_yaxes(title="share of the gain", col=1)
     near = {s: results["triad"][s]["d10"] for s in _STOPPINGS}
     present(
         fig,
@@ -94,7 +94,7 @@ def gain_lines(results: Mapping[str, Any]) -> go.Figure:
         fig.add_annotation(text=f"<b>{title}</b>", x=0.5, xref=f"x{col if col > 1 else ''} domain", y=1.02,
                            yref="paper", yanchor="bottom", showarrow=False)  # fmt: skip
     fig.add_hline(y=0, line={"color": INK, "width": 1})
-    fig.update_xaxes(title="effective answers", range=[1, 5.9], tickvals=[1, 2, 3, 4, 5])
+    fig.update_xaxes(title="effective answers", range=[1, 6.8], tickvals=[1, 2, 3, 4, 5])
     fig.update_yaxes(title="gain of K = 4 over K = 1 (nats)", col=1)
     bold, cautious = results["gain"]["s10"]["v100"], results["gain"]["s100"]["v100"]
     present(
