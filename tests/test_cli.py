@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mrtlab import __version__
 from mrtlab.cli import app
 from mrtlab.lab import artifacts, experiments
-from mrtlab.lab.experiments import Body, Experiment, Table
+from mrtlab.lab.registry import Body, Experiment, Table
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_next_call_does(monkeypatch):
 def test_the_ledger_lists_every_claim_with_its_state():
     text = call("claims").stdout
     assert all(f"MRT-{number:02}" in text for number in range(1, 20))
-    assert "planned, chapter 2" in text
+    assert "planned, chapter 6" in text
     assert "no artifact yet" in text
     assert "0 of 19 claims judged" in text
 

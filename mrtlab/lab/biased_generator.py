@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
-from mrtlab.lab.experiments import Table
+from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.selectors import COOL, WARM, unit
 from mrtlab.theory import kl, tv

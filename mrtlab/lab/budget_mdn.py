@@ -23,8 +23,8 @@ import torch
 from scipy.stats import t
 
 from mrtlab.lab import mdn, mode_lottery, stats
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.mode_lottery import STOPPINGS, WORLD, LotteryCell
+from mrtlab.lab.registry import Table
 from mrtlab.theory.budget import optimal_k, variance
 from mrtlab.theory.components import Components, estimate_components
 

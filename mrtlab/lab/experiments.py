@@ -1,4 +1,4 @@
-"""Experiments: a registry, and a runner that can be stopped at any moment and taken up again.
+"""The runner of experiments, which can be stopped at any moment and taken up again.
 
 An experiment is a list of *cells*. Each cell is a small frozen record (arm, K, seed, …) whose result depends on
 nothing else, so cells can run in any order, in several processes, today and tomorrow, with the same outcome. A
@@ -18,70 +18,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from mrtlab.lab import artifacts, claims, provenance
 from mrtlab.lab.artifacts import Artifact
 from mrtlab.lab.names import UnknownName
+from mrtlab.lab.registry import EXPERIMENTS, Cell, Experiment, find
 
 SCALES = ("smoke", "book", "full")
-
-
-@runtime_checkable
-class Cell(Protocol):
-    """A frozen dataclass with a readable label, which becomes a file name, and the seed of its randomness."""
-
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """Short name, unique within the experiment, of letters, digits and hyphens."""
-        ...
-
-
-@dataclass(frozen=True)
-class Table:
-    """Headline numbers for people: a title, column names, rows of text."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Body:
-    """What an experiment does.
-
-    Attributes:
-        cells: scale -> the cells of a run.
-        run_cell: cell -> JSON-able result; must depend on the cell alone.
-        summarise: [(cell, result), …] in the order of `cells` -> results of the artifact.
-        table: results -> headline numbers.
-    """
-
-    cells: Callable[[str], Sequence[Any]]
-    run_cell: Callable[[Any], dict[str, Any]]
-    summarise: Callable[[Sequence[tuple[Any, dict[str, Any]]]], dict[str, Any]]
-    table: Callable[[dict[str, Any]], Table]
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """An entry of the registry; reading it imports nothing heavy.
-
-    Attributes:
-        name: what to call it on the command line.
-        purpose: the question, in one line.
-        load: imports and returns the body.
-        sources: modules whose text decides what a cell gives; editing one makes finished cells stale.
-        needs: packages of the `lm` extra that it uses.
-    """
-
-    name: str
-    purpose: str
-    load: Callable[[], Body]
-    sources: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,224 +45,6 @@ class MissingPackage(ImportError):  # noqa: N818 - reads as a sentence where it 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - reads as a sentence where it is caught
     """The operating system ended a worker process."""
-
-
-def _mode_lottery() -> Body:
-    from mrtlab.lab import mode_lottery, mode_lottery_summary
-
-    return Body(
-        cells=mode_lottery.cells,
-        run_cell=mode_lottery.run_cell,
-        summarise=mode_lottery_summary.summarise,
-        table=mode_lottery_summary.table,
-    )
-
-
-def _mode_portraits() -> Body:
-    from mrtlab.lab import mode_portraits
-
-    return Body(
-        cells=mode_portraits.cells,
-        run_cell=mode_portraits.run_cell,
-        summarise=mode_portraits.summarise,
-        table=mode_portraits.table,
-    )
-
-
-def _selection_bias() -> Body:
-    from mrtlab.lab import selection_bias, selection_bias_summary
-
-    return Body(
-        cells=selection_bias.cells,
-        run_cell=selection_bias.run_cell,
-        summarise=selection_bias_summary.summarise,
-        table=selection_bias_summary.table,
-    )
-
-
-def _gradient_similarity() -> Body:
-    from mrtlab.lab import gradient_similarity
-
-    return Body(
-        cells=gradient_similarity.cells,
-        run_cell=gradient_similarity.run_cell,
-        summarise=gradient_similarity.summarise,
-        table=gradient_similarity.table,
-    )
-
-
-def _greedy_quality() -> Body:
-    from mrtlab.lab import greedy_quality
-
-    return Body(
-        cells=greedy_quality.cells,
-        run_cell=greedy_quality.run_cell,
-        summarise=greedy_quality.summarise,
-        table=greedy_quality.table,
-    )
-
-
-def _biased_generator() -> Body:
-    from mrtlab.lab import biased_generator
-
-    return Body(
-        cells=biased_generator.cells,
-        run_cell=biased_generator.run_cell,
-        summarise=biased_generator.summarise,
-        table=biased_generator.table,
-    )
-
-
-_SELECTION = ("mrtlab.theory.selection", "mrtlab.theory.greedy", "mrtlab.theory.greedy_compiled")
-_SELECTION_BIAS = (
-    "mrtlab.lab.selection_bias",
-    "mrtlab.lab.selectors",
-    "mrtlab.lab.gradients",
-    "mrtlab.lab.mdn",
-    "mrtlab.theory.worlds",
-    *_SELECTION,
-)
-
-
-def _variance_law() -> Body:
-    from mrtlab.lab import variance_law, variance_law_summary
-
-    return Body(
-        cells=variance_law.cells,
-        run_cell=variance_law.run_cell,
-        summarise=variance_law_summary.summarise,
-        table=variance_law_summary.table,
-    )
-
-
-def _budget_mdn() -> Body:
-    from mrtlab.lab import budget_mdn
-
-    return Body(
-        cells=budget_mdn.cells,
-        run_cell=budget_mdn.run_cell,
-        summarise=budget_mdn.summarise,
-        table=budget_mdn.table,
-    )
-
-
-def _redundancy() -> Body:
-    from mrtlab.lab import redundancy, redundancy_summary
-
-    return Body(
-        cells=redundancy.cells,
-        run_cell=redundancy.run_cell,
-        summarise=redundancy_summary.summarise,
-        table=redundancy_summary.table,
-    )
-
-
-def _published() -> Body:
-    from mrtlab.lab import published
-
-    return Body(
-        cells=published.cells,
-        run_cell=published.run_cell,
-        summarise=published.summarise,
-        table=published.table,
-    )
-
-
-EXPERIMENTS: dict[str, Experiment] = {
-    "mode_lottery": Experiment(
-        name="mode_lottery",
-        purpose="Does test loss vary less over retrainings when K rises, at equal training pairs too? (MRT-05)",
-        load=_mode_lottery,
-        sources=("mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
-        needs=("torch",),
-    ),
-    "mode_portraits": Experiment(
-        name="mode_portraits",
-        purpose="What four retrainings say about one fresh prompt, K = 1 and K = 8, as densities (chapter 1)",
-        load=_mode_portraits,
-        sources=("mrtlab.lab.mode_portraits", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
-        needs=("torch",),
-    ),
-    "selection_bias": Experiment(
-        name="selection_bias",
-        purpose="Which of 32 answers to keep: bias, variance and direction of the gradient (MRT-06, 07, 08)",
-        load=_selection_bias,
-        sources=_SELECTION_BIAS,
-        needs=("torch",),
-    ),
-    "gradient_similarity": Experiment(
-        name="gradient_similarity",
-        purpose="Do answers that look alike pull the network the same way? (MRT-10)",
-        load=_gradient_similarity,
-        sources=("mrtlab.lab.gradient_similarity", *_SELECTION_BIAS),
-        needs=("torch",),
-    ),
-    "greedy_quality": Experiment(
-        name="greedy_quality",
-        purpose="How close greedy selection comes to the best set, hostile pools included (MRT-09)",
-        load=_greedy_quality,
-        sources=("mrtlab.lab.greedy_quality", *_SELECTION),
-    ),
-    "biased_generator": Experiment(
-        name="biased_generator",
-        purpose="What a table learns from kept answers when the generator favours one of three (MRT-11)",
-        load=_biased_generator,
-        sources=("mrtlab.lab.biased_generator", "mrtlab.lab.selectors", *_SELECTION),
-    ),
-    "variance_law": Experiment(
-        name="variance_law",
-        purpose="Does the variance of a fixed model's loss follow the law, and where is it least? (MRT-01, MRT-02)",
-        load=_variance_law,
-        sources=(
-            "mrtlab.lab.variance_law",
-            "mrtlab.lab.gradient_law",
-            "mrtlab.lab.mdn",
-            "mrtlab.theory.worlds",
-        ),
-        needs=("torch",),
-    ),
-    "budget_mdn": Experiment(
-        name="budget_mdn",
-        purpose="Which K trains best at a fixed cost, and at a fixed number of pairs? (MRT-03, MRT-04)",
-        load=_budget_mdn,
-        sources=("mrtlab.lab.budget_mdn", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
-        needs=("torch",),
-    ),
-    "redundancy": Experiment(
-        name="redundancy",
-        purpose="Do paraphrased prompts act like responses, and where do responses pay most? (MRT-17, MRT-18)",
-        load=_redundancy,
-        sources=(
-            "mrtlab.lab.redundancy",
-            "mrtlab.lab.lottery_gain",
-            "mrtlab.lab.variance_law",
-            "mrtlab.lab.mode_lottery",
-            "mrtlab.lab.mdn",
-            "mrtlab.theory.worlds",
-        ),
-        needs=("torch",),
-    ),
-    "published": Experiment(
-        name="published",
-        purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",
-        load=_published,
-        sources=("mrtlab.lab.published", "mrtlab.lab.stats"),
-    ),
-}
-
-
-def find(name: str) -> Experiment:
-    """The experiment of this name.
-
-    Raises:
-        UnknownName: there is none; the message suggests the nearest names.
-
-    >>> find("mode_lottery").needs
-    ('torch',)
-    """
-    if name not in EXPERIMENTS:
-        raise UnknownName("experiment", name, EXPERIMENTS)
-    return EXPERIMENTS[name]
 
 
 def cells_dir(name: str, scale: str) -> Path:
@@ -501,3 +227,15 @@ def _finish_cell(run_cell: Callable[[Any], dict[str, Any]], cell: Any, path: Pat
     }
     artifacts.write_whole(path, artifacts.pretty(record))
     return path
+
+
+__all__ = [
+    "EXPERIMENTS",
+    "SCALES",
+    "MissingPackage",
+    "Progress",
+    "WorkerDied",
+    "cells_dir",
+    "find",
+    "run",
+]

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from mrtlab.lab import gradients, selectors
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.mode_lottery import WORLD
+from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.selection_bias import CHECKPOINTS, networks
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mrtlab.lab.experiments import Table
+from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.theory.selection import cosine_similarity01, facility_location
 

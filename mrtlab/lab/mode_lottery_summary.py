@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from mrtlab.lab import stats
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.mode_lottery import (
     ARMS,
     HELD_OUT,
@@ -17,6 +16,7 @@ from mrtlab.lab.mode_lottery import (
     LotteryCell,
     places,
 )
+from mrtlab.lab.registry import Table
 
 _MEASURES = ("nll", "modes", "off", "tv")
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from mrtlab.lab import mdn
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.mode_lottery import WORLD, LotteryCell, draw_training
+from mrtlab.lab.registry import Table
 
 _PROMPT_STREAM = 1  # as the test stream of `mode_lottery`, so that its first test prompt is ours
 GRID = np.linspace(-4, 4, 241)  # where the density is read, relative to the curve f(x)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.lab import stats
-from mrtlab.lab.experiments import Table
+from mrtlab.lab.registry import Table
 
 K_VALUES = (1, 2, 4, 8, 16)
 NOISE = 0.0021  # nats; the largest difference between two of the authors' runs of the same cell

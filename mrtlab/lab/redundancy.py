@@ -96,7 +96,7 @@ class Scale:
 
 SCALES: dict[str, Scale] = {
     "smoke": Scale(seeds=2, first_seed=0, retrainings=3, steps=20, draws=100, gain_seeds=4, lotteries=2),
-    # Seeds below 20 were a first run, too small for the rule's intervals. The rule stayed; the seeds of this one are new.
+    # Seeds below 20 were a first run, too small for the rule's intervals. The rule stayed; these seeds are new.
     "book": Scale(seeds=14, first_seed=20, retrainings=12, steps=400, draws=4000, gain_seeds=20, lotteries=20),
     "full": Scale(seeds=30, first_seed=50, retrainings=40, steps=400, draws=20_000, gain_seeds=50, lotteries=100),
 }

@@ -7,10 +7,10 @@ import numpy as np
 from scipy.stats import t
 
 from mrtlab.lab import lottery_gain, stats
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.lottery_gain import DIVERSITIES, REDUNDANCIES, SMOOTHINGS, GainCell, ladder
 from mrtlab.lab.mode_lottery import HELD_OUT, STOPPINGS, WORLD
 from mrtlab.lab.redundancy import ARMS, CLUSTERS, DISTANCES, ClusterLawCell, TriadCell
+from mrtlab.lab.registry import Table
 from mrtlab.theory import effective_support
 from mrtlab.theory.redundancy import ClusterComponents, variance_redundant, variance_same_response
 

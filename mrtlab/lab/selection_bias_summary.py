@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.lab import selectors
-from mrtlab.lab.experiments import Table
+from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds, ratio_over_seeds
 from mrtlab.lab.selection_bias import BiasCell, K, N
 

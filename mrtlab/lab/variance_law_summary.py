@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from mrtlab.lab import stats
-from mrtlab.lab.experiments import Table
 from mrtlab.lab.gradient_law import STAGES, GradientCell
+from mrtlab.lab.registry import Table
 from mrtlab.lab.variance_law import (
     BUDGET,
     COST_K,

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from mrtlab.lab import artifacts, claims, experiments
-from mrtlab.lab.experiments import Body, Experiment, MissingPackage, Table
+from mrtlab.lab.experiments import MissingPackage
 from mrtlab.lab.names import UnknownName
+from mrtlab.lab.registry import Body, Experiment, Table
 
 
 @dataclass(frozen=True)

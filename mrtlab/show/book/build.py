@@ -1,7 +1,8 @@
 """Build the site with Jupyter Book, warnings as errors, and print where it is.
 
 ``python -m mrtlab.show.book.build --cache FOLDER --scale book --site _build/html`` runs
-``jupyter-book build . -W -n --keep-going`` and then puts the pages at ``--site``, whatever the folder is called
+``jupyter-book build . --all -W -n --keep-going`` (all, because a page must be read again when an artifact that its
+numbers are bound to has changed) and then puts the pages at ``--site``, whatever the folder is called
 inside Jupyter Book. It refuses Jupyter Book 2, which would build nothing and report success.
 """
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         "MRTLAB_BOOK": "1",
         "PYTHONWARNINGS": "ignore",  # of Sphinx's own dependencies; warnings about the book fail the build below
     }
-    command = ["jupyter-book", "build", ".", "--path-output", str(work), "-W", "-n", "--keep-going", "-q"]
+    command = ["jupyter-book", "build", ".", "--path-output", str(work), "-W", "-n", "--keep-going", "-q", "--all"]
     done = subprocess.run([str(Path(sys.executable).parent / command[0]), *command[1:]], env=environment, check=False)
     if done.returncode:
         print("The book did not build; what is wrong stands above.", file=sys.stderr)

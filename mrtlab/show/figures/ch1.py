@@ -222,7 +222,7 @@ def loss_strips(results: Mapping[str, Any], *, arm: str = "grow") -> go.Figure:
     fig.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, range=[-0.6, len(ticks) - 0.4])
     fig.update_xaxes(title="K")
     constant, floor = results["floors"]["constant_gaussian"], results["floors"]["entropy"]
-    for y, text in ((constant, "one bell curve for everything"), (floor, "the truth")):
+    for y, text in ((constant, "bell curve"), (floor, "the truth")):
         fig.add_hline(y=y, line={"color": INK, "width": 1.2, "dash": "dot"})
         label(fig, f"{text}: {y:.3g}", x=-0.5, y=np.log10(y), colour=INK, yanchor="top" if y > 1 else "bottom")
     fig.update_yaxes(type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200])

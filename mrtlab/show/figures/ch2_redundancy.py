@@ -51,7 +51,7 @@ def triad(results: Mapping[str, Any]) -> go.Figure:
     near = {s: results["triad"][s]["d10"] for s in _STOPPINGS}
     present(
         fig,
-        claim="Four wordings with one response each do the work of four responses",
+        claim="Close paraphrases do nearly the work of answers; copied answers do less",
         how="Test loss gained over one response; 100 % is what four responses to one wording gain. Diamond: 2 wordings "
         "with 2 responses. Circle: 4 wordings with 1. Cross: one response copied to 4 wordings. Distance 1: unrelated.",
         alt="At distance 0.1 four wordings keep "

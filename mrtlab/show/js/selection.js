@@ -171,7 +171,11 @@ function drawRewards(data, colour, panel) {
       words(left - 8, y(reward) + 4, fixed(reward, 1), "muted small", "end"),
   );
   const { reward } = data.chosen;
-  const names = KINDS.map(({ name }, kind) => words(left + lane * (kind + 0.5), bottom + 20, name, "small", "middle"));
+  // Narrow lanes: every second name one line lower, or they would run into each other.
+  const drop = (kind) => (lane < 66 && kind % 2 ? 14 : 0);
+  const names = KINDS.map(({ name }, kind) =>
+    words(left + lane * (kind + 0.5), bottom + 18 + drop(kind), name, "small", "middle"),
+  );
   return [
     words(panel.x, panel.head, `reward; mean of the kept ${fixed(reward, 2)}`),
     ...levels,

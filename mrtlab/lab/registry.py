@@ -1,0 +1,184 @@
+"""The registry of experiments: what each asks, where its code is, what it needs. Reading it imports nothing heavy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from mrtlab.lab.names import UnknownName
+
+
+@runtime_checkable
+class Cell(Protocol):
+    """A frozen dataclass with a readable label, which becomes a file name, and the seed of its randomness."""
+
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Short name, unique within the experiment, of letters, digits and hyphens."""
+        ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headline numbers for people: a title, column names, rows of text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Body:
+    """What an experiment does.
+
+    Attributes:
+        cells: scale -> the cells of a run.
+        run_cell: cell -> JSON-able result; must depend on the cell alone.
+        summarise: [(cell, result), …] in the order of `cells` -> results of the artifact.
+        table: results -> headline numbers.
+    """
+
+    cells: Callable[[str], Sequence[Any]]
+    run_cell: Callable[[Any], dict[str, Any]]
+    summarise: Callable[[Sequence[tuple[Any, dict[str, Any]]]], dict[str, Any]]
+    table: Callable[[dict[str, Any]], Table]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An entry of the registry; reading it imports nothing heavy.
+
+    Attributes:
+        name: what to call it on the command line.
+        purpose: the question, in one line.
+        load: imports and returns the body.
+        sources: modules whose text decides what a cell gives; editing one makes finished cells stale.
+        needs: packages of the `lm` extra that it uses.
+    """
+
+    name: str
+    purpose: str
+    load: Callable[[], Body]
+    sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+def _body(module: str, summary: str = "") -> Callable[[], Body]:
+    """A loader of an experiment: `module` has its cells, `summary`, if it is a room of its own, what they add up to."""
+
+    def load() -> Body:
+        work = import_module(f"mrtlab.lab.{module}")
+        end = import_module(f"mrtlab.lab.{summary or module}")
+        return Body(cells=work.cells, run_cell=work.run_cell, summarise=end.summarise, table=end.table)
+
+    return load
+
+
+_SELECTION = ("mrtlab.theory.selection", "mrtlab.theory.greedy", "mrtlab.theory.greedy_compiled")
+_SELECTION_BIAS = (
+    "mrtlab.lab.selection_bias",
+    "mrtlab.lab.selectors",
+    "mrtlab.lab.gradients",
+    "mrtlab.lab.mdn",
+    "mrtlab.theory.worlds",
+    *_SELECTION,
+)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "mode_lottery": Experiment(
+        name="mode_lottery",
+        purpose="Does test loss vary less over retrainings when K rises, at equal training pairs too? (MRT-05)",
+        load=_body("mode_lottery", "mode_lottery_summary"),
+        sources=("mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
+        needs=("torch",),
+    ),
+    "mode_portraits": Experiment(
+        name="mode_portraits",
+        purpose="What four retrainings say about one fresh prompt, K = 1 and K = 8, as densities (chapter 1)",
+        load=_body("mode_portraits"),
+        sources=("mrtlab.lab.mode_portraits", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
+        needs=("torch",),
+    ),
+    "selection_bias": Experiment(
+        name="selection_bias",
+        purpose="Which of 32 answers to keep: bias, variance and direction of the gradient (MRT-06, 07, 08)",
+        load=_body("selection_bias", "selection_bias_summary"),
+        sources=_SELECTION_BIAS,
+        needs=("torch",),
+    ),
+    "gradient_similarity": Experiment(
+        name="gradient_similarity",
+        purpose="Do answers that look alike pull the network the same way? (MRT-10)",
+        load=_body("gradient_similarity"),
+        sources=("mrtlab.lab.gradient_similarity", *_SELECTION_BIAS),
+        needs=("torch",),
+    ),
+    "greedy_quality": Experiment(
+        name="greedy_quality",
+        purpose="How close greedy selection comes to the best set, hostile pools included (MRT-09)",
+        load=_body("greedy_quality"),
+        sources=("mrtlab.lab.greedy_quality", *_SELECTION),
+    ),
+    "biased_generator": Experiment(
+        name="biased_generator",
+        purpose="What a table learns from kept answers when the generator favours one of three (MRT-11)",
+        load=_body("biased_generator"),
+        sources=("mrtlab.lab.biased_generator", "mrtlab.lab.selectors", *_SELECTION),
+    ),
+    "variance_law": Experiment(
+        name="variance_law",
+        purpose="Does the variance of a fixed model's loss follow the law, and where is it least? (MRT-01, MRT-02)",
+        load=_body("variance_law", "variance_law_summary"),
+        sources=(
+            "mrtlab.lab.variance_law",
+            "mrtlab.lab.gradient_law",
+            "mrtlab.lab.mdn",
+            "mrtlab.theory.worlds",
+        ),
+        needs=("torch",),
+    ),
+    "budget_mdn": Experiment(
+        name="budget_mdn",
+        purpose="Which K trains best at a fixed cost, and at a fixed number of pairs? (MRT-03, MRT-04)",
+        load=_body("budget_mdn"),
+        sources=("mrtlab.lab.budget_mdn", "mrtlab.lab.mode_lottery", "mrtlab.lab.mdn", "mrtlab.theory.worlds"),
+        needs=("torch",),
+    ),
+    "redundancy": Experiment(
+        name="redundancy",
+        purpose="Do paraphrased prompts act like responses, and where do responses pay most? (MRT-17, MRT-18)",
+        load=_body("redundancy", "redundancy_summary"),
+        sources=(
+            "mrtlab.lab.redundancy",
+            "mrtlab.lab.lottery_gain",
+            "mrtlab.lab.variance_law",
+            "mrtlab.lab.mode_lottery",
+            "mrtlab.lab.mdn",
+            "mrtlab.theory.worlds",
+        ),
+        needs=("torch",),
+    ),
+    "published": Experiment(
+        name="published",
+        purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",
+        load=_body("published"),
+        sources=("mrtlab.lab.published", "mrtlab.lab.stats"),
+    ),
+}
+
+
+def find(name: str) -> Experiment:
+    """The experiment of this name.
+
+    Raises:
+        UnknownName: there is none; the message suggests the nearest names.
+
+    >>> find("mode_lottery").needs
+    ('torch',)
+    """
+    if name not in EXPERIMENTS:
+        raise UnknownName("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
