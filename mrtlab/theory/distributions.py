@@ -88,7 +88,8 @@ def kl(p: Probs, q: Probs) -> PerRow:
     _check(q, "q")
     with np.errstate(divide="ignore"):
         log_ratio = np.log(np.where(p > 0, p, 1.0)) - np.log(np.where(p > 0, q, 1.0))
-    return np.where(p > 0, p * log_ratio, 0.0).sum(-1)
+    total = np.where(p > 0, p * log_ratio, 0.0).sum(-1)
+    return np.maximum(total, 0.0)  # rounding can leave a hair below 0 where p and q are equal
 
 
 def tv(p: Probs, q: Probs) -> PerRow:

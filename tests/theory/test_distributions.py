@@ -24,6 +24,7 @@ def test_hand_values():
     assert kl(P, np.array([0.2, 0.3, 0.5])) == pytest.approx(0.5 * np.log(2.5) + 0.2 * np.log(0.4))
     assert kl(np.array([0.5, 0.5]), np.array([1.0, 0.0])) == np.inf
     assert kl(np.array([1.0, 0.0]), np.array([1.0, 0.0])) == 0.0
+    assert kl(np.full(5, 0.2), np.ones(5) / 5 * (1 + 1e-16)) >= 0.0
     assert tv(P, np.array([0.2, 0.3, 0.5])) == pytest.approx(0.3)
     assert expected_coverage(P, 2) == pytest.approx(0.75 + 0.51 + 0.36)
 
