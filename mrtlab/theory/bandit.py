@@ -319,7 +319,8 @@ def pair_step(p: Probs, winner: int, loser: int, *, step: float) -> Probs:
 def logit_step(p: Probs, direction: Float[np.ndarray, "*#batch m"], *, step: float) -> Probs:
     """The policy after its logits moved by step·direction: p_i · exp(step·d_i) / Z.
 
-    Pushing one answer down alone is the direction p − e_l, the gradient of −log p_l: of the others, the likeliest gain most.
+    Pushing one answer down alone is the direction p − e_l, the gradient of −log p_l: of the others, the
+    likeliest gain most.
 
     Args:
         p: probabilities, shape (..., m).
