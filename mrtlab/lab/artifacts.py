@@ -48,6 +48,9 @@ def repository() -> Path | None:
     return root if (root / "pyproject.toml").is_file() else None
 
 
+SHIPPED = Path(__file__).parent / "shipped"  # the wheel's copy of artifacts/ (see pyproject.toml)
+
+
 def artifacts_dir() -> Path:
     """Folder of the book and full artifacts: $MRTLAB_ARTIFACTS, else `artifacts/` in the checkout or here."""
     return Path(os.environ.get("MRTLAB_ARTIFACTS") or (repository() or Path()) / "artifacts")
@@ -98,6 +101,9 @@ def load(experiment: str, scale: str = "book") -> Artifact:
         ValueError: the file is there but is not an artifact.
     """
     path = artifact_path(experiment, scale)
+    shipped = SHIPPED / path.name  # of an installed package, on Colab for example: there is no checkout to look in
+    if not path.exists() and shipped.exists():
+        path = shipped
     try:
         content = json.loads(path.read_text("utf-8"))
         return Artifact(**content)

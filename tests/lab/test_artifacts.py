@@ -1,5 +1,7 @@
 import json
 import os
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,20 @@ def test_in_a_checkout_files_go_to_its_root(monkeypatch):
 
 def test_pretty_is_json():
     assert json.loads(artifacts.pretty(RESULTS)) == RESULTS
+
+
+def test_an_installed_package_brings_its_artifacts(tmp_path, monkeypatch):
+    """Without a checkout, as on Colab, results are read from the wheel's own copy."""
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    content = {"experiment": "toy", "scale": "book", "results": {"x": 1.5}, "provenance": {}}
+    (shipped / "toy.book.json").write_text(json.dumps(content))
+    monkeypatch.setattr(artifacts, "SHIPPED", shipped)
+    monkeypatch.setenv("MRTLAB_ARTIFACTS", str(tmp_path / "nothing-here"))
+    assert artifacts.value("toy.book#x") == 1.5
+
+
+def test_the_wheel_takes_the_artifacts_along():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {"artifacts": "mrtlab/lab/" + artifacts.SHIPPED.name}
