@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrtlab.show.explorables import twins, twins_budget, twins_selection
+from mrtlab.show.explorables import twins, twins_bins, twins_budget, twins_selection
 from mrtlab.show.explorables.common import Data, State, Table, Value
 
 
@@ -231,6 +231,30 @@ REGISTRY: dict[str, Entry] = {
             {"alpha": 0.0, "k": 8, "seed": 3},
             {"alpha": 4.0, "k": 8, "seed": 3},
             {"alpha": 2.0, "seed": 12},
+        ),
+    ),
+    "bins": Entry(
+        module="bins.js",
+        title="Six methods, three bins: each moves the mass its own way",
+        caption="A softmax policy over three answers. Filled: its mass now; the arrow starts where it was. Press a "
+        "button and watch what rises, what falls and what nobody asked to move.",
+        controls=(
+            Control.of(*twins_bins.METHODS, key="method", label="Method", default="dpo"),
+            Control.of(0.001, 0.01, 0.05, 0.2, 0.4, key="rare", label="Good starts at", default=0.05),
+            Control(key="steps", label="Steps", min=0, max=twins_bins.MOST, step=1, default=1),
+        ),
+        compute=twins_bins.bins,
+        sentence=twins_bins.bins_sentence,
+        alt=twins_bins.bins_alt,
+        table=twins_bins.bins_table,
+        edges=(
+            *({"method": method, "steps": 20} for method in twins_bins.METHODS),
+            {"method": "imitate", "steps": 200},
+            {"method": "best-of-n", "steps": 200, "rare": 0.001},
+            {"method": "reinforce", "steps": 200, "rare": 0.001},
+            {"method": "reverse", "steps": 200, "rare": 0.001},
+            {"method": "forward", "steps": 200},
+            {"method": "dpo", "steps": 200, "rare": 0.4},
         ),
     ),
 }
