@@ -161,6 +161,17 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         needs=("torch",),
     ),
+    "crossover": Experiment(
+        name="crossover",
+        purpose="Learn or choose: fine-tuning against best-of-N on bit strings, over n and T (BON-01 to BON-07)",
+        load=_body("crossover", "crossover_summary"),
+        sources=(
+            "mrtlab.lab.crossover",
+            "mrtlab.theory.learn_or_choose",
+            "mrtlab.theory.bitstrings",
+            "mrtlab.theory.gf2",
+        ),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",

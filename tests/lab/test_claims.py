@@ -115,7 +115,7 @@ def test_a_trial_at_another_scale_gets_no_remark():
 
 
 def test_the_ledger_shows_the_whole_programme():
-    entries = claims.ledger()
+    entries = [entry for entry in claims.ledger() if entry.claim.id.startswith("MRT-")]
     assert [e.claim.id for e in entries] == [f"MRT-{n:02}" for n in range(1, 20)]
     for number, entry in enumerate(entries, start=1):
         assert entry.claim.chapter == CHAPTERS[number]
