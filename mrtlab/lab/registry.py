@@ -172,6 +172,21 @@ EXPERIMENTS: dict[str, Experiment] = {
             "mrtlab.theory.gf2",
         ),
     ),
+    "bandit_race": Experiment(
+        name="bandit_race",
+        purpose="Where does the mass go: fresh data, reuse and negative gradients on 100 arms (PRF-01 to PRF-10)",
+        load=_body("bandit_race", "bandit_race_summary"),
+        sources=(
+            "mrtlab.lab.bandit_race",
+            "mrtlab.theory.race",
+            "mrtlab.theory.bandit",
+            "mrtlab.theory.objectives",
+            "mrtlab.theory.pair_objectives",
+            "mrtlab.theory.policy_objectives",
+            "mrtlab.theory.signed_weights",
+            "mrtlab.theory.distributions",
+        ),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",
