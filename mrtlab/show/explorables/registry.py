@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrtlab.show.explorables import twins, twins_bins, twins_budget, twins_selection
+from mrtlab.show.explorables import twins, twins_bins, twins_budget, twins_crossover, twins_selection
 from mrtlab.show.explorables.common import Data, State, Table, Value
 
 
@@ -255,6 +255,31 @@ REGISTRY: dict[str, Entry] = {
             {"method": "reverse", "steps": 200, "rare": 0.001},
             {"method": "forward", "steps": 200},
             {"method": "dpo", "steps": 200, "rare": 0.4},
+        ),
+    ),
+    "crossover": Entry(
+        module="crossover.js",
+        title="Learning does not feel the length of a reply. Choosing does.",
+        caption="Our own model, bit strings without noise. Learning: n right strings leave one rule with chance "
+        "1 − 2⁻ⁿ, if T ≥ 8. Choosing: a perfect verifier picks among N strings whose T bits are each right with "
+        "chance c.",
+        controls=(
+            Control(key="t", label="Length, T", min=8, max=64, step=4, default=48),
+            Control(key="n", label="Strings to learn from, n", min=1, max=12, step=1, default=4),
+            Control.of(1, 4, 16, 64, 256, 1024, 4096, key="m", label="Candidates, N", default=64),
+            Control.of(0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, key="c", label="A bit is right, c", default=0.9),
+        ),
+        compute=twins_crossover.crossover,
+        sentence=twins_crossover.crossover_sentence,
+        alt=twins_crossover.crossover_alt,
+        table=twins_crossover.crossover_table,
+        edges=(
+            {"t": 8, "n": 1},
+            {"c": 0.99, "m": 4096, "n": 12},  # choosing wins at every length
+            {"c": 0.5, "m": 1, "t": 64, "n": 12},
+            {"m": 1, "n": 1, "t": 8},
+            {"n": 12, "m": 4096, "t": 64},
+            {"c": 0.95, "t": 16, "m": 1024},
         ),
     ),
 }
