@@ -9,10 +9,11 @@ set after a pilot on seeds that the run does not use. "Agrees" means: an exact b
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mrtlab.lab.verdicts import Claim, Rule, Scope, Verdict
+from mrtlab.lab.verdicts import Claim, Remark, Rule, Scope, Verdict
 
 PAPER = "somerstep2026choosing"
 _OURS = "In our model of bit strings, not the paper's: "
+_WHOSE = " (Our own words and numbers, after the paper's abstract; its theorems we have not read.)"
 
 
 def _learning_does_not_need_more(results: Mapping[str, Any]) -> Verdict:
@@ -186,6 +187,35 @@ def _coverage_hides_length(results: Mapping[str, Any]) -> Verdict:
     return Verdict(kind="reproduced" if fine else "not reproduced", measured=measured)
 
 
+def _choosing_needs_more_remark(results: Mapping[str, Any]) -> str:
+    """Why the growth is missing; `tests/lab/test_ch5_claims.py` checks that the artifact supports these words."""
+    longest, n = f"t{results['design']['lengths'][-1]}", results["design"]["n"][-1]
+    falling = results["worlds"]["falling"][longest]
+    return (
+        "A string labelled correct shows all T bits, and at fixed coverage their share does not depend on T; a bound "
+        "that counts unknowns need not be reached. Length comes back through coverage: with each bit right with "
+        f"probability {results['design']['accuracy']:g}, choosing with {n} labelled strings succeeds in "
+        f"{falling['best_of_n']['mean'][-1]:.1%} at T = {longest[1:]}, and a perfect verifier in "
+        f"{falling['oracle']['mean'][-1]:.1%}."
+    )
+
+
+def _who_wins_where_remark(results: Mapping[str, Any]) -> str:
+    """What the mean over n hides; `tests/lab/test_ch5_claims.py` checks that the artifact supports these words."""
+    design, longest = results["design"], f"t{results['design']['lengths'][-1]}"
+    right, noisy = results["worlds"]["realizable"][longest], results["worlds"]["label_noise"][longest]
+    few, some = design["n"].index(2), design["n"].index(16)
+    gap, with_noise = right["filtered_minus_best_of_n"], noisy["filtered_minus_best_of_n"]
+    return (
+        f"From the same strings choosing is ahead while strings are few ({_gaps([_at(gap, few)])} at n = 2, "
+        f"T = {longest[1:]}): it starts from a base that is right {design['coverage']:.0%} of the time, learning "
+        f"starts from nothing. With {design['label_noise']:.0%} of the labels turned over, learning from the same "
+        f"strings is ahead at n = 16 ({_gaps([_at(with_noise, some)])}). Learning from what was chosen on n new prompts "
+        f"among {design['candidates']} candidates each, more draws of the base, does better than choosing: "
+        f"{right['distilled']['mean'][few]:.0%} against {right['best_of_n']['mean'][few]:.0%} at n = 2."
+    )
+
+
 def _interval(value: Mapping[str, float]) -> str:
     """Such as "0.55, 95 % interval 0.4 to 0.7"."""
     return f"{value['value']:.2g}, 95 % interval {value['lo']:.2g} to {value['hi']:.2g}"
@@ -197,9 +227,14 @@ def _needs(results: Mapping[str, Any], arm: str) -> str:
     return ", ".join(f"{block[f't{t}']['value']:.2g} at T = {t}" for t in results["design"]["lengths"] if t > 1)
 
 
+def _at(gap: Mapping[str, list[float]], place: int) -> tuple[float, float]:
+    """Difference at one n, and the half width of its interval."""
+    return gap["mean"][place], gap["hi"][place] - gap["mean"][place]
+
+
 def _end(gap: Mapping[str, list[float]]) -> tuple[float, float]:
-    """Difference at the largest n, and the half width of its interval."""
-    return gap["mean"][-1], gap["hi"][-1] - gap["mean"][-1]
+    """The same at the largest n."""
+    return _at(gap, -1)
 
 
 def _gaps(gaps: Iterable[tuple[float, float]]) -> str:
@@ -212,11 +247,11 @@ def _list(values: list[float]) -> str:
     return ", ".join(f"{v:.2g}" for v in values)
 
 
-def _tested(number: int, title: str, statement: str, test: str, rule: Rule) -> Claim:
+def _tested(number: int, title: str, statement: str, test: str, rule: Rule, remark: Remark | None = None) -> Claim:
     """A claim on bit strings that the crossover experiment judges."""
     return Claim(
-        id=f"BON-{number:02}", paper=PAPER, chapter=5, scope=_SCOPE, title=title, statement=statement, test=test,
-        experiment="crossover", rule=rule,
+        id=f"BON-{number:02}", paper=PAPER, chapter=5, scope=_SCOPE, title=title, statement=statement + _WHOSE,
+        test=test, experiment="crossover", rule=rule, remark=remark,
     )  # fmt: skip
 
 
@@ -237,6 +272,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Our model at coverage .25 for every T, 16 candidates; two reward classes: the roll-outs of the 8-bit rules, "
         "and a rule of its own for every position.",
         _choosing_needs_more,
+        _choosing_needs_more_remark,
     ),
     _tested(
         3,
@@ -266,6 +302,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the reward class is too small.",
         "Our model over n and T; once with n correct strings against n labelled ones, once from the same strings.",
         _who_wins_where,
+        _who_wins_where_remark,
     ),
     _tested(
         7,
@@ -280,7 +317,7 @@ CLAIMS: tuple[Claim, ...] = (
         chapter=10,
         scope="embedded model",
         title="The same order with a small language model",
-        statement="Small transformers on bit strings show the same order of learning and choosing.",
+        statement="Small transformers on bit strings show the same order of learning and choosing." + _WHOSE,
         test="Fine-tuning on correct strings against a verifier head and best-of-N at equal n; per-bit and exact-match "
         "reward, since the order can depend on it.",
     ),

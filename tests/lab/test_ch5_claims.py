@@ -128,3 +128,39 @@ def test_the_small_language_model_is_still_planned():
     assert planned.rule is None
     assert planned.scope == "embedded model"
     assert claims.entry(planned).outcome == f"planned, chapter {planned.chapter}"
+
+
+@pytest.fixture
+def committed(monkeypatch):
+    monkeypatch.delenv("MRTLAB_ARTIFACTS")
+    return artifacts.load("crossover", "book").results
+
+
+def test_the_rules_are_older_than_the_run(committed):
+    judged = [claim for claim in claims.CLAIMS if claim.experiment == "crossover"]
+    assert {claims.entry(claim).status for claim in judged} == {claims.JUDGED}
+    provenance = artifacts.load("crossover", "book").provenance
+    assert len(provenance["commit"]) == 40
+    assert len(provenance["seeds"]) >= 5
+
+
+def test_the_remark_on_the_reward_says_what_the_artifact_shows(committed):
+    fixed, falling = (committed["worlds"][w]["t64"] for w in ("realizable", "falling"))
+    assert "Length comes back through coverage" in claims.entry(claims.find("BON-02")).remark
+    assert fixed["best_of_n"]["lo"][-1] > 0.9
+    assert falling["best_of_n"]["hi"][-1] < falling["oracle"]["hi"][-1] < 0.1
+
+
+def test_the_remark_on_who_wins_says_what_the_artifact_shows(committed):
+    right, noisy = (committed["worlds"][w]["t64"] for w in ("realizable", "label_noise"))
+    few, some = (committed["design"]["n"].index(n) for n in (2, 16))
+    assert right["filtered_minus_best_of_n"]["hi"][few] < 0  # "ahead while strings are few"
+    assert noisy["filtered_minus_best_of_n"]["lo"][some] > 0  # "ahead at n = 16"
+    assert right["distilled"]["lo"][few] > right["best_of_n"]["hi"][few]  # "does better than choosing"
+    assert "starts from nothing" in claims.entry(claims.find("BON-06")).remark
+
+
+def test_no_claim_is_passed_off_as_the_papers(committed):
+    for claim in claims.CLAIMS:
+        if claim.id.startswith("BON-"):
+            assert "its theorems we have not read" in claim.statement
