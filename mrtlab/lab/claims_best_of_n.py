@@ -210,8 +210,8 @@ def _who_wins_where_remark(results: Mapping[str, Any]) -> str:
         f"From the same strings choosing is ahead while strings are few ({_gaps([_at(gap, few)])} at n = 2, "
         f"T = {longest[1:]}): it starts from a base that is right {design['coverage']:.0%} of the time, learning "
         f"starts from nothing. With {design['label_noise']:.0%} of the labels turned over, learning from the same "
-        f"strings is ahead at n = 16 ({_gaps([_at(with_noise, some)])}). Learning from what was chosen on n new prompts "
-        f"among {design['candidates']} candidates each, more draws of the base, does better than choosing: "
+        f"strings is ahead at n = 16 ({_gaps([_at(with_noise, some)])}). Learning from what was chosen on n fresh "
+        f"prompts among {design['candidates']} candidates each, more draws of the base, does better than choosing: "
         f"{right['distilled']['mean'][few]:.0%} against {right['best_of_n']['mean'][few]:.0%} at n = 2."
     )
 
