@@ -15,10 +15,10 @@ from typing import Any
 from mrtlab.lab import provenance
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-SECTIONS = ("selection", "metrics", "variance_sim")
+SECTIONS = ("selection", "metrics", "variance_sim", "bandit")
 _HEAD = """# Benchmark results
 
-Written by `python -m benchmarks.selection`, `benchmarks.metrics` and `benchmarks.variance_sim`; do not edit by hand.
+Written by `python -m benchmarks.selection`, and by the same with `metrics`, `variance_sim` or `bandit`; do not edit.
 Times are CPU times of this process on one core, medians of interleaved repeats. `README.md` says how to read them.
 """
 
