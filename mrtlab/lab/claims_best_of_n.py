@@ -3,7 +3,9 @@
 We have not read the body of "Learning to Choose or Choosing to Learn" (Somerstep et al., AISTATS 2026), only its
 abstract. So these are claims about our own formal model of what the abstract compares, and a verdict here says
 nothing about the paper's theorems. The rules were committed before the run that they judge; their thresholds were
-set after a pilot on seeds that the run does not use. "Agrees" means: an exact binomial test gives p > .001.
+set after a pilot on seeds that the run does not use. One rule was reworded after that pilot, in the claim's favour:
+the realizable part of BON-06 now compares means over n, because at n = 1 choosing leads through the base's head
+start, and "wins at no n" would have failed. "Agrees" means: an exact binomial test gives p > .001.
 """
 
 from collections.abc import Iterable, Mapping
