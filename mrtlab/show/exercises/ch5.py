@@ -268,9 +268,9 @@ _EQUAL_LENGTH = Exercise(
     difficulty=3,
     minutes=12,
     text=r"""
-Learning from $n$ strings succeeds with probability $1 - 2^{-n}$, however long the replies. Choosing among $N$ candidates, each
-bit right with probability $c$, succeeds with $1 - (1 - c^T)^N$. Write `equal_length(n, c, candidates)`, the length $T$,
-a real number, at which both are equal.
+Learning from $n$ strings succeeds with probability $1 - 2^{-n}$, however long the replies. Choosing among $N$
+candidates, each bit right with probability $c$, succeeds with $1 - (1 - c^T)^N$. Write
+`equal_length(n, c, candidates)`, the length $T$, a real number, at which both are equal.
 
 `equal_length(1, 0.5, 1)` should be 1: a coin against a coin.
 """,
