@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     chosen = options(argv)
     one_core()
     torch.set_num_threads(1)
-    n_seeds, steps, repeats = (2, 6, 1) if chosen.tiny else (10, 100, 3)
+    n_seeds, steps, repeats = (2, 6, 1) if chosen.tiny else (10, 100, 7)
     plain = [rule for rule in RULES if rule.method not in ("dpo", "ipo")]
     gap = np.abs(our_grid(RULES, n_seeds, steps=steps) - torch_grid(RULES, n_seeds, steps=steps)).max()
     times = interleaved(

@@ -144,8 +144,21 @@ def test_every_rule_can_read_the_results(results):
     assert [claim.id for claim in tested] == [f"PRF-{n:02}" for n in range(1, 11)]
     for claim in tested:
         assert claim.rule(results).measured
+        if claim.remark:
+            assert "." in claim.remark(results)
     assert [c.chapter for c in claims.CLAIMS if c.id.startswith("PRF-") and c.rule is None] == [9] * 4
     assert len(bandit_race_summary.table(results).rows) == 16
+
+
+def test_remarks_follow_the_numbers(results):
+    changed = copy.deepcopy(results)
+    changed["reuse"]["aligned"]["ppo"]["t60_t15"]["hi"] = -0.1
+    assert "PPO" in claims.find("PRF-05").remark(changed)
+    for name in ("offline_20", "offline_100", "fresh_t1", "fresh_t5"):
+        for rule in results["design"]["rules"]:
+            if rule in changed["races"][name]["far"]:
+                changed["races"][name]["far"][rule]["rate"] = max(results["design"]["rates"])
+    assert "In 24 of 24 cases" in claims.find("PRF-06").remark(changed)
 
 
 def test_a_race_starts_at_the_reference_policy(results):
