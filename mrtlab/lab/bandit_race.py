@@ -78,7 +78,7 @@ def studies(scale: str) -> dict[str, Study]:
     >>> sorted(studies("smoke")) == sorted(studies("book"))
     True
     """
-    offline, rounds, stale, few, looks = (60, 10, 150, 5, 5) if scale == "smoke" else (600, 100, 1500, 25, 20)
+    offline, rounds, stale, few, looks = (30, 5, 45, 2, 5) if scale == "smoke" else (600, 100, 1500, 25, 20)
     common = {"rates": RATES, "looks": looks}
     found = {
         f"offline_{prompts}": Study(

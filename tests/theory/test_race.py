@@ -16,7 +16,7 @@ def run(rules=ALL, seeds=(0, 1), **options):
 
 
 def test_offline_best_of_n_ends_at_the_winners_it_was_shown():
-    found = run([Rule(method="best_of_n")], rates=[0.05], steps=3000, batch=6, on_policy=False, seeds=[5])
+    found = run([Rule(method="best_of_n")], rates=[0.05], steps=1500, batch=6, on_policy=False, seeds=[5])
     drawn = draw_arms(REFERENCE[None], np.random.default_rng(5).random((1, 6, 4)))[0]
     best = drawn[np.arange(6), REWARD[drawn].argmax(1)]
     np.testing.assert_allclose(found.policy[-1, 0, 0, 0], np.bincount(best, minlength=12) / 6, atol=5e-3)
