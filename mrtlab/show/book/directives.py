@@ -2,7 +2,7 @@
 
 import json
 import os
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,8 +131,6 @@ def add_cost_card(app: Any, doctree: nodes.document) -> None:
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         return version(package)
     except PackageNotFoundError:

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, label, present, tint
+from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, label, present, short, tint
 from mrtlab.theory.budget import optimal_k, token_variance, variance, variance_frozen_pool
 from mrtlab.theory.components import Components
 
@@ -25,21 +25,21 @@ def variance_curve(results: Mapping[str, Any]) -> go.Figure:
     parts, n, pool = Components(fresh["v_x"], fresh["v_yx"]), design["n_prompts"], design["pool"]
     grid = np.geomspace(1, max(ks), 40)
     fig = go.Figure()
-    fig.add_scatter(x=_short(grid), y=_short(variance(parts, n, grid)), mode="lines", line={"color": INK, "width": 2})
+    fig.add_scatter(x=short(grid), y=short(variance(parts, n, grid)), mode="lines", line={"color": INK, "width": 2})
     fig.add_scatter(
-        x=_short(grid),
-        y=_short(variance_frozen_pool(parts, n, grid, pool)),
+        x=short(grid),
+        y=short(variance_frozen_pool(parts, n, grid, pool)),
         mode="lines",
         line={"color": GREY, "width": 2, "dash": "dash"},
     )
     fig.add_hline(y=fresh["floor"], line={"color": INK, "width": 1.2, "dash": "dot"})
     measured = [fresh[f"k{k}"]["measured"] for k in ks]
     fig.add_scatter(
-        x=ks, y=_short(measured), mode="markers", hovertemplate="K = %{x}: %{y:.4f}<extra></extra>",
+        x=ks, y=short(measured), mode="markers", hovertemplate="K = %{x}: %{y:.4f}<extra></extra>",
         marker={"size": 10, "color": [SINGLE if k == 1 else MULTI for k in ks]},
     )  # fmt: skip
     fig.add_scatter(
-        x=ks, y=_short([frozen[f"k{k}"]["measured"] for k in ks]), mode="markers",
+        x=ks, y=short([frozen[f"k{k}"]["measured"] for k in ks]), mode="markers",
         marker={"size": 8, "color": GREY, "symbol": "square"},
         hovertemplate="frozen, K = %{x}: %{y:.4f}<extra></extra>",
     )  # fmt: skip
@@ -80,12 +80,12 @@ def cost_curve(results: Mapping[str, Any]) -> go.Figure:
     points = [cost["curve"][f"k{k}"] for k in ks]
     fig = go.Figure()
     fig.add_vrect(x0=cost["flat_lo"], x1=cost["flat_hi"], fillcolor=tint(MULTI, 0.12), line_width=0)
-    fig.add_scatter(x=ks, y=_short([p["law"] for p in points]), mode="lines", line={"color": INK, "width": 2})
+    fig.add_scatter(x=ks, y=short([p["law"] for p in points]), mode="lines", line={"color": INK, "width": 2})
     fig.add_scatter(
-        x=ks, y=_short([p["measured"] for p in points]), mode="markers",
+        x=ks, y=short([p["measured"] for p in points]), mode="markers",
         marker={"size": 8, "color": [SINGLE if k == 1 else MULTI for k in ks]},
-        error_y={"array": _short([p["measured_hi"] - p["measured"] for p in points]),
-                 "arrayminus": _short([p["measured"] - p["measured_lo"] for p in points]), "color": MULTI,
+        error_y={"array": short([p["measured_hi"] - p["measured"] for p in points]),
+                 "arrayminus": short([p["measured"] - p["measured_lo"] for p in points]), "color": MULTI,
                  "thickness": 1.5, "width": 3},
         hovertemplate="K = %{x}: %{y:.4f}<extra></extra>",
     )  # fmt: skip
@@ -124,10 +124,10 @@ def scalar_or_gradient(results: Mapping[str, Any]) -> go.Figure:
         found = [results["gradient"][stage][name]["k_star"] for stage in stages]
         middle = [f["median"] for f in found]
         fig.add_scatter(
-            x=[i + shift for i in range(len(stages))], y=_short(middle), mode="lines+markers",
+            x=[i + shift for i in range(len(stages))], y=short(middle), mode="lines+markers",
             line={"color": colour, "width": 2}, marker={"size": 10, "symbol": symbol},
-            error_y={"array": _short([f["highest"] - f["median"] for f in found]),
-                     "arrayminus": _short([f["median"] - f["lowest"] for f in found]), "color": colour, "width": 4},
+            error_y={"array": short([f["highest"] - f["median"] for f in found]),
+                     "arrayminus": short([f["median"] - f["lowest"] for f in found]), "color": colour, "width": 4},
             hovertemplate=f"K* by {name}: %{{y:.1f}}<extra></extra>",
         )  # fmt: skip
         above = name == "loss"
@@ -170,14 +170,14 @@ def trained_loss(results: Mapping[str, Any], *, arm: str = "cost", claim: str) -
     for col, (stopping, title) in enumerate(_STOPPINGS.items(), 1):
         found = [results["arms"][arm][f"k{k}"][stopping]["nll"] for k in ks]
         fig.add_scatter(
-            x=ks, y=_short([f["mean"] for f in found]), mode="markers", row=1, col=col, hoverinfo="skip",
+            x=ks, y=short([f["mean"] for f in found]), mode="markers", row=1, col=col, hoverinfo="skip",
             marker={"size": 4, "color": tint(MULTI, 0.6)},
-            error_y={"array": _short([f["mean_hi"] - f["mean"] for f in found]),
-                     "arrayminus": _short([f["mean"] - f["mean_lo"] for f in found]), "color": tint(MULTI, 0.6),
+            error_y={"array": short([f["mean_hi"] - f["mean"] for f in found]),
+                     "arrayminus": short([f["mean"] - f["mean_lo"] for f in found]), "color": tint(MULTI, 0.6),
                      "width": 3, "thickness": 1.5},
         )  # fmt: skip
         fig.add_scatter(
-            x=ks, y=_short([f["median"] for f in found]), mode="lines+markers", row=1, col=col,
+            x=ks, y=short([f["median"] for f in found]), mode="lines+markers", row=1, col=col,
             line={"color": MULTI, "width": 2}, marker={"size": 8, "color": [SINGLE if k == 1 else MULTI for k in ks]},
             hovertemplate="K = %{x}: median %{y:.3g} nats<extra></extra>",
         )  # fmt: skip
@@ -237,7 +237,7 @@ def copies_or_shared(
         (price.copies, GREY, "dash", "prompt copied"),
         (price.shared, MULTI, "solid", "prompt run once"),
     ):
-        fig.add_scatter(x=_short(grid), y=_short(values / unit), mode="lines", hoverinfo="skip",
+        fig.add_scatter(x=short(grid), y=short(values / unit), mode="lines", hoverinfo="skip",
                         line={"color": colour, "width": 2.5, "dash": dash})  # fmt: skip
         up = dash == "dash"
         here = float(np.interp(4 if up else 16, grid, values)) / unit
@@ -261,11 +261,3 @@ def copies_or_shared(
         columns=["K", "prompt copied", "prompt run once"],
         rows=[[k, float(c) / unit, float(s) / unit] for k, c, s in zip(ks, at.copies, at.shared, strict=True)],
     )
-
-
-def _short(values: Any) -> list[float]:
-    """Five significant digits are more than the eye sees; lists travel in a tenth of the bytes of an array."""
-    return [float(f"{v:.5g}") for v in np.asarray(values, dtype=float)]
-
-
-__all__ = ["copies_or_shared", "cost_curve", "scalar_or_gradient", "trained_loss", "variance_curve"]

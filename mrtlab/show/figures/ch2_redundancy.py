@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, label, present, tint
+from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, label, present, short, tint
 
 _STOPPINGS = {"final": "trained to the end", "stopped": "stopped early"}
 _ARMS = {  # arm: colour, marker, place within its group, words
@@ -27,10 +27,10 @@ def triad(results: Mapping[str, Any]) -> go.Figure:
         for arm, (colour, symbol, shift, words) in _ARMS.items():
             shares = [here[f"d{round(100 * d)}"][arm]["share"] for d in distances]
             fig.add_scatter(
-                x=[i + shift for i in range(len(distances))], y=_short([s["mean"] for s in shares]), mode="markers",
+                x=[i + shift for i in range(len(distances))], y=short([s["mean"] for s in shares]), mode="markers",
                 marker={"size": 9, "symbol": symbol, "color": colour}, row=1, col=col,
-                error_y={"array": _short([s["hi"] - s["mean"] for s in shares]),
-                         "arrayminus": _short([s["mean"] - s["lo"] for s in shares]), "color": colour, "width": 3},
+                error_y={"array": short([s["hi"] - s["mean"] for s in shares]),
+                         "arrayminus": short([s["mean"] - s["lo"] for s in shares]), "color": colour, "width": 3},
                 hovertemplate=words + ": %{y:.2f}<extra></extra>",
             )  # fmt: skip
             for d, s in zip(distances, shares, strict=True):
@@ -78,11 +78,11 @@ def gain_lines(results: Mapping[str, Any]) -> go.Figure:
             found = [v[name] for _, v in steps]
             colour = GREY if name == "r90" else MULTI
             fig.add_scatter(
-                x=_short(support), y=_short([f["exact"] for f in found]), mode="lines", row=1, col=col,
+                x=short(support), y=short([f["exact"] for f in found]), mode="lines", row=1, col=col,
                 line={"color": colour, "width": 2.2, "dash": dash}, hoverinfo="skip",
             )  # fmt: skip
             fig.add_scatter(
-                x=_short(support), y=_short([f["simulated"] for f in found]), mode="markers", row=1, col=col,
+                x=short(support), y=short([f["simulated"] for f in found]), mode="markers", row=1, col=col,
                 marker={"color": colour, "size": 6}, hovertemplate=f"{name[1:]} % repeated: %{{y:.2f}}<extra></extra>",
             )  # fmt: skip
             if col == 1:
@@ -118,11 +118,11 @@ def published_fits(results: Mapping[str, Any]) -> go.Figure:
     names = [s["name"].replace("-Instruct", "").replace(", 800 updates", ",<br>800 updates") for s in series]
     fig = go.Figure()
     for name, s in zip(names, series, strict=True):
-        fig.add_scatter(x=_short([s["inverse"]["r2"], s["log"]["r2"]]), y=[name, name], mode="lines",
+        fig.add_scatter(x=short([s["inverse"]["r2"], s["log"]["r2"]]), y=[name, name], mode="lines",
                         line={"color": tint(GREY, 0.5), "width": 3}, hoverinfo="skip")  # fmt: skip
     for key, colour, symbol, words in (("inverse", GREY, "square", "1/K"), ("log", MULTI, "circle", "log K")):
         values = [s[key]["r2"] for s in series]
-        fig.add_scatter(x=_short(values), y=names, mode="markers",
+        fig.add_scatter(x=short(values), y=names, mode="markers",
                         marker={"size": 11, "color": colour, "symbol": symbol},
                         hovertemplate=f"{words}: R² %{{x:.3f}}<extra></extra>")  # fmt: skip
         label(fig, words, x=values[-1], y=len(names) - 0.45, colour=colour, xanchor="center", yanchor="bottom")
@@ -156,7 +156,7 @@ def published_curve(results: Mapping[str, Any], *, series: str = "llama-3-1-8b")
     }
     fig = go.Figure()
     for values, colour, dash, words in curves.values():
-        fig.add_scatter(x=_short(grid), y=_short(values), mode="lines", hoverinfo="skip",
+        fig.add_scatter(x=short(grid), y=short(values), mode="lines", hoverinfo="skip",
                         line={"color": colour, "width": 2.2, "dash": dash})  # fmt: skip
         inverse = dash == "dash"
         at = 2.6 if inverse else ks[-1]  # both labels below their line, where the lines are apart
@@ -179,11 +179,3 @@ def published_curve(results: Mapping[str, Any], *, series: str = "llama-3-1-8b")
         artifact="published.book",
         height=380,
     )
-
-
-def _short(values: Any) -> list[float]:
-    """Five significant digits are more than the eye sees; lists travel in a tenth of the bytes of an array."""
-    return [float(f"{v:.5g}") for v in np.asarray(values, dtype=float)]
-
-
-__all__ = ["gain_lines", "published_curve", "published_fits", "triad"]

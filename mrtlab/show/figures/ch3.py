@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrtlab.lab.gradients import logit_cosine
-from mrtlab.show.figures.theme import GREY, INK, MULTI, QUALITY_DIVERSITY, REWARD, label, present, tint
+from mrtlab.show.figures.theme import GREY, INK, MULTI, QUALITY_DIVERSITY, REWARD, label, present, rounded, tint
 
 NAMES = {
     "random": "random",
@@ -60,10 +60,10 @@ def error_bars(results: Mapping[str, Any], *, reward: str = "middle", step: int 
     variance = [blocks[n]["variance"]["mean"][at] for n in order]
     colours = [colour_of(n) for n in order]
     names = [NAMES[n] for n in order]
-    fig.add_bar(y=names, x=_digits(bias2), orientation="h", marker={"color": colours}, name="squared bias",
+    fig.add_bar(y=names, x=rounded(bias2), orientation="h", marker={"color": colours}, name="squared bias",
                 hovertemplate="squared bias %{x:.3f}<extra></extra>")  # fmt: skip
     fig.add_bar(
-        y=names, x=_digits(variance), orientation="h", name="variance",
+        y=names, x=rounded(variance), orientation="h", name="variance",
         marker={"color": [tint(c, 0.25) for c in colours], "line": {"color": colours, "width": 1.5}},
         text=[f"{blocks[n]['mse']['mean'][at]:.2f}" for n in order], textposition="outside", cliponaxis=False,
         hovertemplate="variance %{x:.3f}<extra></extra>",
@@ -126,11 +126,11 @@ def cosine_along_training(
             cos = results["free" if name in results["free"] else reward][name][view]
             colour = colour_of(name)
             fig.add_scatter(
-                x=where + where[::-1], y=_digits([*cos["hi"], *cos["lo"][::-1]]), fill="toself", hoverinfo="skip",
+                x=where + where[::-1], y=rounded([*cos["hi"], *cos["lo"][::-1]]), fill="toself", hoverinfo="skip",
                 mode="lines", fillcolor=tint(colour, 0.18), line={"width": 0}, row=row, col=col,
             )  # fmt: skip
             fig.add_scatter(
-                x=where, y=_digits(cos["mean"]), mode="lines+markers", name=_SHORT[name], row=row, col=col,
+                x=where, y=rounded(cos["mean"]), mode="lines+markers", name=_SHORT[name], row=row, col=col,
                 line={"color": colour, "width": 2.5, "dash": "solid" if name == "top_k" else "dot"
                       if name == "random" else "dash"}, marker={"size": 5},
                 hovertemplate="%{y:.2f}<extra>" + _SHORT[name] + "</extra>",
@@ -204,9 +204,9 @@ def head_split(results: Mapping[str, Any], *, reward: str = "middle") -> go.Figu
         values[name] = {key: block[key]["mean"][0] for key in parts}
         solid = [colour_of(name) if key.startswith("part") else tint(INK, 0.15) for key in list(parts)[::-1]]
         fig.add_bar(
-            y=names, x=_digits([v["mean"][0] for v in found]), orientation="h", row=1, col=col,
+            y=names, x=rounded([v["mean"][0] for v in found]), orientation="h", row=1, col=col,
             marker={"color": solid, "line": {"color": INK, "width": 0.5}},
-            error_x={"array": _digits([v["hi"][0] - v["mean"][0] for v in found]), "color": INK, "thickness": 1,
+            error_x={"array": rounded([v["hi"][0] - v["mean"][0] for v in found]), "color": INK, "thickness": 1,
                      "width": 3},
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )  # fmt: skip
@@ -252,7 +252,7 @@ def favourite_limit(*, answers: int = 3, valid: Sequence[float] = (0.3, 0.7, 1.0
         rest = np.tile(((1 - share) / (answers - 1))[:, None], answers - 1)
         model = np.hstack([mass * share[:, None], mass * rest, np.full((len(share), answers), (1 - mass) / answers)])
         cos = logit_cosine(np.broadcast_to(truth, model.shape), model, np.broadcast_to(only, model.shape))
-        fig.add_scatter(x=_digits(share), y=_digits(cos), mode="lines", name=f"{mass:.0%}",
+        fig.add_scatter(x=rounded(share), y=rounded(cos), mode="lines", name=f"{mass:.0%}",
                         line={"color": REWARD, "width": 2.5, "dash": dash},
                         hovertemplate="share %{x:.0%}: cosine %{y:.2f}<extra></extra>")  # fmt: skip
         limits[mass] = float(share[np.argmax(cos < 0)]) if np.any(cos < -1e-9) else None
@@ -327,7 +327,7 @@ def greedy_histogram(results: Mapping[str, Any]) -> go.Figure:
     groups = {"random": ("random pools", QUALITY_DIVERSITY), "hostile": ("hostile pools", GREY)}
     for name, (title, colour) in groups.items():
         share = [c / results[name]["pools"] for c in results[name]["counts"]]
-        fig.add_bar(x=middle, y=_digits(share), width=0.018, name=title,
+        fig.add_bar(x=middle, y=rounded(share), width=0.018, name=title,
                     marker={"color": tint(colour, 0.55), "line": {"color": colour, "width": 1}},
                     hovertemplate="ratio %{x}: %{y:.1%}<extra>" + title + "</extra>")  # fmt: skip
         rows += [[title, lo, hi, s] for lo, hi, s in zip(bins[:-1], bins[1:], share, strict=True) if s > 0]
@@ -374,19 +374,3 @@ def tagged(name: str, colour: str) -> str:
 def _every_other(steps: Sequence[int]) -> list[str]:
     """Tick labels for checkpoints: small panels have room for 0 and every second one from the end."""
     return [str(s) if at == 0 or (len(steps) - 1 - at) % 2 == 0 else "" for at, s in enumerate(steps)]
-
-
-def _digits(values: Any) -> list[float]:
-    """Three decimals are more than the eye sees, and lists travel in a tenth of the bytes of an array."""
-    return [round(float(v), 3) for v in values]
-
-
-__all__ = [
-    "cosine_along_training",
-    "error_bars",
-    "favourite_limit",
-    "greedy_histogram",
-    "head_split",
-    "similarity_scatter",
-    "tagged",
-]

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrtlab.show.figures.ch3 import colour_of, tagged
-from mrtlab.show.figures.theme import INK, MULTI, QUALITY_DIVERSITY, REWARD, label, present, tint
+from mrtlab.show.figures.theme import INK, MULTI, QUALITY_DIVERSITY, REWARD, label, present, rounded, tint
 
 _PANELS = {
     "random": "random",
@@ -79,9 +79,9 @@ def alpha_sweep(results: Mapping[str, Any]) -> go.Figure:
     for form, (name, dash) in forms.items():
         kl = sweep[form]["kl"]
         fig.add_scatter(
-            x=where, y=_digits(kl["mean"]), mode="lines+markers", name=name,
+            x=where, y=rounded(kl["mean"]), mode="lines+markers", name=name,
             line={"color": QUALITY_DIVERSITY, "width": 2.5, "dash": dash},
-            error_y={"array": _digits(h - m for h, m in zip(kl["hi"], kl["mean"], strict=True)),
+            error_y={"array": rounded(h - m for h, m in zip(kl["hi"], kl["mean"], strict=True)),
                      "color": QUALITY_DIVERSITY, "thickness": 1, "width": 3},
             hovertemplate="%{y:.2f} nats<extra>" + name + "</extra>",
         )  # fmt: skip
@@ -119,11 +119,3 @@ def alpha_sweep(results: Mapping[str, Any]) -> go.Figure:
         height=420,
     )
     return fig
-
-
-def _digits(values: Any) -> list[float]:
-    """Three decimals are more than the eye sees."""
-    return [round(float(v), 3) for v in values]
-
-
-__all__ = ["alpha_sweep", "learned_shares"]

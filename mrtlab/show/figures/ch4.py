@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from mrtlab.show.figures.theme import GREY, INK, MULTI, REWARD, label, present, tint
+from mrtlab.show.figures.theme import GREY, INK, MULTI, REWARD, label, present, rounded, tint
 from mrtlab.theory.bandit import FAR_PEAK, bandit_reference, bandit_reward
 from mrtlab.theory.frontier import tilt_frontier
 
@@ -140,7 +140,7 @@ def freed_mass(results: Mapping[str, Any], *, peak: str = "far", prompts: int = 
     shown = {"reference": results["reference"], "best_of_n": race["best_of_n"]["mass"], "dpo": race["dpo"]["mass"]}
     for name, mass in shown.items():
         colour = GREY if name == "reference" else colour_of(name)
-        fig.add_bar(x=groups, y=_digits(mass), marker={"color": tint(colour, 0.75)},
+        fig.add_bar(x=groups, y=rounded(mass), marker={"color": tint(colour, 0.75)},
                     hovertemplate=f"{NAMES.get(name, name)}, arms %{{x}}: %{{y:.1%}}<extra></extra>")  # fmt: skip
     for k, name in enumerate(shown):
         colour = GREY if name == "reference" else colour_of(name)
@@ -172,7 +172,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     reference, reward = bandit_reference(), bandit_reward(peak=FAR_PEAK)
     best = tilt_frontier(reference, reward, np.geomspace(20.0, 0.005, 40))
     fig, rows = go.Figure(), []
-    fig.add_scatter(x=_digits(best.kl), y=_digits(best.reward), mode="lines", line={"color": INK, "width": 2.5},
+    fig.add_scatter(x=rounded(best.kl), y=rounded(best.reward), mode="lines", line={"color": INK, "width": 2.5},
                     hovertemplate="tilt: %{x:.2f} nats, reward %{y:.2f}<extra></extra>")  # fmt: skip
     rows += [["tilt", k, r] for k, r in zip(best.kl[::4].tolist(), best.reward[::4].tolist(), strict=True)]
     race = results["races"]["fresh_t1"]["far"]
@@ -180,7 +180,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     for rule in rules:
         divergence, gained = race[rule]["kl"], race[rule]["reward"]["mean"]
         fig.add_scatter(
-            x=_digits(divergence), y=_digits(gained), mode="lines+markers", marker={"size": 5},
+            x=rounded(divergence), y=rounded(gained), mode="lines+markers", marker={"size": 5},
             line={"color": colour_of(rule), "width": 2, "dash": _DASH.get(rule, "solid")},
             hovertemplate=f"{NAMES[rule]}: %{{x:.2f}} nats, reward %{{y:.2f}}<extra></extra>",
         )  # fmt: skip
@@ -207,11 +207,11 @@ def _curve(fig: go.Figure, x: Sequence[float | int], y: Mapping[str, Any], rule:
            markers: bool = False) -> None:  # fmt: skip
     """A line with its 95 % band."""
     colour, x = colour_of(rule), list(x)
-    lo, hi = (_digits(np.clip(y[side], 0, 1)) for side in ("lo", "hi"))  # rewards lie in [0, 1]
+    lo, hi = (rounded(np.clip(y[side], 0, 1)) for side in ("lo", "hi"))  # rewards lie in [0, 1]
     fig.add_scatter(x=[*x, *x[::-1]], y=[*hi, *lo[::-1]], fill="toself", fillcolor=tint(colour, 0.15), mode="lines",
                     line={"width": 0}, hoverinfo="skip")  # fmt: skip
     fig.add_scatter(
-        x=x, y=_digits(y["mean"]), mode="lines+markers" if markers else "lines",
+        x=x, y=rounded(y["mean"]), mode="lines+markers" if markers else "lines",
         line={"color": colour, "width": 2.5, "dash": _DASH.get(rule, "solid")},
         hovertemplate=f"{NAMES[rule]}, {unit} %{{x:g}}: %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
@@ -237,11 +237,3 @@ def _ceiling(fig: go.Figure, law: float, end: float | int) -> None:
 def _thinned(x: Sequence[float | int], y: Mapping[str, Any]) -> list[tuple[float | int, ...]]:
     """Every fifth look, for the table beside a figure."""
     return list(zip(x, y["mean"], y["lo"], y["hi"], strict=True))[::5]
-
-
-def _digits(values: Any) -> list[float]:
-    """Three decimals are more than the eye sees."""
-    return [round(float(v), 3) for v in values]
-
-
-__all__ = ["colour_of", "freed_mass", "frontier", "offline_ceiling", "race_over_rounds", "staleness"]

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrtlab.show.figures.ch3 import tagged
-from mrtlab.show.figures.theme import GREY, INK, REWARD, SINGLE, label, present, tint
+from mrtlab.show.figures.theme import GREY, INK, REWARD, SINGLE, label, present, rounded, tint
 from mrtlab.theory.learn_or_choose import any_correct, noisy_verifier, noisy_verifier_limit
 
 # name, colour, dash of each arm: vermillion learns from given strings, orange has to do with the reward's choice
@@ -41,12 +41,12 @@ def success_by_strings(results: Mapping[str, Any], *, world: str = "realizable")
             found = block[arm]
             if dash == "solid":
                 fig.add_scatter(
-                    x=n + n[::-1], y=_digits(found["hi"] + found["lo"][::-1]), fill="toself", mode="lines",
+                    x=n + n[::-1], y=rounded(found["hi"] + found["lo"][::-1]), fill="toself", mode="lines",
                     line={"width": 0}, fillcolor=tint(colour, 0.18), hoverinfo="skip", showlegend=False,
                     row=1, col=column,
                 )  # fmt: skip
             fig.add_scatter(
-                x=n, y=_digits(found["mean"]), name=name, mode="lines+markers", showlegend=column == 1, row=1,
+                x=n, y=rounded(found["mean"]), name=name, mode="lines+markers", showlegend=column == 1, row=1,
                 col=column, line={"color": colour, "width": 2.5, "dash": dash}, marker={"size": 5},
                 hovertemplate=f"{name}<br>n = %{{x}}: %{{y:.0%}}<extra></extra>",
             )  # fmt: skip
@@ -84,7 +84,7 @@ def crossover_map(
         gaps = [results["worlds"][world][f"t{t}"]["sft_minus_best_of_n"] for t in lengths]
         clear = [[low > 0 or high < 0 for low, high in zip(g["lo"], g["hi"], strict=True)] for g in gaps]
         fig.add_heatmap(
-            x=n, y=lengths, z=[_digits(g["mean"]) for g in gaps], zmin=-1, zmax=1, showscale=False, xgap=2, ygap=2,
+            x=n, y=lengths, z=[rounded(g["mean"]) for g in gaps], zmin=-1, zmax=1, showscale=False, xgap=2, ygap=2,
             colorscale=[[0, REWARD], [0.5, "rgba(128,128,128,0.06)"], [1, SINGLE]], row=row, col=1,
             text=[[f"{100 * v:+.0f}" if sure else "·" for v, sure in zip(g["mean"], c, strict=True)]
                   for g, c in zip(gaps, clear, strict=True)],
@@ -122,10 +122,10 @@ def coverage_hides_length(results: Mapping[str, Any]) -> go.Figure:
     falling, flat = any_correct(c**t, candidates), float(any_correct(fixed, candidates))
     fig = go.Figure()
     fig.add_scatter(x=t.tolist(), y=[round(flat, 3)] * len(t), mode="lines", line={"color": GREY, "width": 2.5})
-    fig.add_scatter(x=t.tolist(), y=_digits(falling), mode="lines", line={"color": REWARD, "width": 2.5},
+    fig.add_scatter(x=t.tolist(), y=rounded(falling), mode="lines", line={"color": REWARD, "width": 2.5},
                     hovertemplate="T = %{x}: %{y:.0%}<extra></extra>")  # fmt: skip
     fig.add_scatter(
-        x=law["lengths"], y=_digits(law["mean"]), mode="markers", marker={"color": REWARD, "size": 9},
+        x=law["lengths"], y=rounded(law["mean"]), mode="markers", marker={"color": REWARD, "size": 9},
         error_y=_bars(law), hovertemplate="drawn, T = %{x}: %{y:.1%}<extra></extra>",
     )  # fmt: skip
     fig.add_vline(x=round(law["predicted"], 2), line={"color": INK, "width": 1, "dash": "dot"})
@@ -161,13 +161,13 @@ def noisy_verifier_ceiling(results: Mapping[str, Any]) -> go.Figure:
     curves = {"perfect verifier": (any_correct(alpha, n), INK), f"false accepts {f:g}": (law["expected"], REWARD)}
     rates = [f / 10, f]
     for name, (values, colour) in curves.items():
-        fig.add_scatter(x=n.tolist(), y=_digits(values), mode="lines", name=name,
+        fig.add_scatter(x=n.tolist(), y=rounded(values), mode="lines", name=name,
                         line={"color": colour, "width": 2.5},
                         hovertemplate=name + "<br>N = %{x}: %{y:.1%}<extra></extra>")  # fmt: skip
-    fig.add_scatter(x=n.tolist(), y=_digits(noisy_verifier(alpha, rates[0], n)), mode="lines",
+    fig.add_scatter(x=n.tolist(), y=rounded(noisy_verifier(alpha, rates[0], n)), mode="lines",
                     line={"color": REWARD, "width": 2, "dash": "dash"})  # fmt: skip
     fig.add_scatter(
-        x=n.tolist(), y=_digits(law["mean"]), mode="markers", marker={"color": REWARD, "size": 8}, error_y=_bars(law),
+        x=n.tolist(), y=rounded(law["mean"]), mode="markers", marker={"color": REWARD, "size": 8}, error_y=_bars(law),
         hovertemplate="drawn, N = %{x}: %{y:.1%}<extra></extra>",
     )  # fmt: skip
     for rate in rates:
@@ -275,19 +275,10 @@ def _bars(law: Mapping[str, Any]) -> dict[str, Any]:
     """Error bars from ends to means."""
     up = [hi - m for hi, m in zip(law["hi"], law["mean"], strict=True)]
     down = [m - lo for lo, m in zip(law["lo"], law["mean"], strict=True)]
-    return {"array": _digits(up), "arrayminus": _digits(down), "color": REWARD, "thickness": 1.5, "width": 4}
-
-
-def _digits(values: Any) -> list[float]:
-    """Three decimals are more than the eye sees."""
-    return [round(float(v), 3) for v in values]
-
-
-__all__ = [
-    "bits_processed",
-    "cost_by_queries",
-    "coverage_hides_length",
-    "crossover_map",
-    "noisy_verifier_ceiling",
-    "success_by_strings",
-]
+    return {
+        "array": rounded(up),
+        "arrayminus": rounded(down),
+        "color": REWARD,
+        "thickness": 1.5,
+        "width": 4,
+    }

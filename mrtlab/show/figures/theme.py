@@ -4,9 +4,10 @@ Colours have meanings and keep them in the whole book (Okabe–Ito family, reada
 book's page script knows a twin of each for dark pages, so use these constants and no other colours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 INK = "#1a1a1a"  # the truth, the target; text
@@ -108,6 +109,24 @@ def label(fig: go.Figure, text: str, *, x: float, y: float, colour: str, **where
     """Write a series' name beside it, in its colour: direct labels instead of a legend."""
     place = {"showarrow": False, "xanchor": "left", "yanchor": "middle"} | where
     fig.add_annotation(text=text, x=x, y=y, font={"color": colour, "size": 13}, **place)
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Values for a page, as a list: more decimals no eye sees, and an array would travel in ten times the bytes.
+
+    >>> rounded([0.12345, 2])
+    [0.123, 2.0]
+    """
+    return [round(float(v), 3) for v in values]
+
+
+def short(values: Any) -> list[float]:
+    """As `rounded` where sizes differ by orders of magnitude: five significant digits.
+
+    >>> short([0.000123456, 123456.0])
+    [0.00012346, 123460.0]
+    """
+    return [float(f"{v:.5g}") for v in np.asarray(values, dtype=float)]
 
 
 def _plain(value: Any) -> Any:
