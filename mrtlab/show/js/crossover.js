@@ -71,16 +71,17 @@ const table = (data, { c }) => ({
 function layout({ width, height }) {
   if (width < NARROW)
     return {
-      chances: { x: 40, y: 40, width: width - 46, height: height - 40 - 270, head: 16 },
+      chances: { x: 40, y: 46, width: width - 46, height: height - 46 - 270, head: 16 },
       needed: { x: 40, y: height - 180, width: width - 46, height: 134, head: height - 202 },
     };
   const side = Math.round(width * 0.36);
   return {
-    chances: { x: 40, y: 40, width: width - side - 84, height: height - 40 - 46, head: 18 },
-    needed: { x: width - side + 44, y: 40, width: side - 50, height: height - 40 - 46, head: 18 },
+    chances: { x: 40, y: 46, width: width - side - 84, height: height - 46 - 46, head: 16 },
+    needed: { x: width - side + 44, y: 46, width: side - 50, height: height - 46 - 46, head: 16 },
   };
 }
 
+const corners = (points) => points.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" ");
 const along = (panel) => (t) => panel.x + (panel.width * (t - SHORTEST)) / (LONGEST - SHORTEST);
 
 function axis(panel, x) {
@@ -95,45 +96,112 @@ function axis(panel, x) {
   ];
 }
 
+const shown = (crossover) => crossover >= SHORTEST && crossover <= LONGEST;
+
 /** A vertical line where both ways are equal. */
-function meeting({ crossover }, panel, x, text) {
-  if (crossover < SHORTEST || crossover > LONGEST) return "";
-  const place = x(crossover);
-  const bottom = panel.y + panel.height;
-  const [side, anchor] = place > panel.x + 0.7 * panel.width ? [-7, "end"] : [7, "start"];
-  return line(place, panel.y, place, bottom, "goal") + words(place + side, bottom - 10, text, "small halo", anchor);
+function meeting({ crossover }, panel, x) {
+  return shown(crossover) ? line(x(crossover), panel.y, x(crossover), panel.y + panel.height, "goal") : "";
+}
+
+// --- names beside their points, clear of lines and of each other ------------------------------------------
+
+const LETTER = 7.7; // px, a little more than a letter of a bold name is wide
+
+/** A text that starts, ends or is centred at (x, y), and the box it fills. */
+function place(text, x, y, anchor) {
+  const wide = text.length * LETTER;
+  const left = anchor === "start" ? x : anchor === "end" ? x - wide : x - wide / 2;
+  return { text, x, y, anchor, left, right: left + wide, top: y - 12, bottom: y + 4 };
+}
+
+/** Right, left, above or below of a point, the place we like best first. */
+const around = (text, x, y) => [
+  place(text, x + 10, y - 10, "start"),
+  place(text, x - 10, y + 19, "end"),
+  place(text, x + 10, y + 19, "start"),
+  place(text, x - 10, y - 10, "end"),
+  place(text, x + 8, y + 25, "end"),
+  place(text, x - 8, y - 16, "start"),
+  place(text, x, y - 14, "middle"),
+  place(text, x, y + 23, "middle"),
+];
+
+const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+const covers = (box, x, y) => box.left - 4 < x && x < box.right + 4 && box.top - 2 < y && y < box.bottom + 2;
+
+/** How bad a place is: off the panel, on a point, on a line, or far down the list. */
+function blame(box, rank, { panel, dots, uprights, lines }) {
+  const wide = box.left < panel.x || box.right > panel.x + panel.width + 6;
+  const high = box.top < panel.head + 3 || box.bottom > panel.y + panel.height;
+  return (
+    20 * (wide || high) +
+    8 * dots.some(([x, y]) => covers(box, x, y)) +
+    4 * uprights.some((x) => covers(box, x, box.y)) +
+    3 * lines.some(([x, y]) => covers(box, x, y)) +
+    0.1 * rank
+  );
+}
+
+/** The pair of places with the least blame; the upper point keeps the upper name. */
+function placeNames(upper, lower, drawn) {
+  const pairs = upper.flatMap((a, i) =>
+    lower.map((b, j) => ({
+      boxes: [a, b],
+      cost: 20 * (overlap(a, b) || a.y > b.y) + blame(a, i, drawn) + blame(b, j, drawn),
+    })),
+  );
+  return pairs.reduce((best, pair) => (pair.cost < best.cost ? pair : best)).boxes;
+}
+
+/** Where both ways are equal, in words at the foot of that line, on its free side. */
+function meetingName({ crossover }, panel, x, names) {
+  if (!shown(crossover)) return "";
+  const text = `equal at T = ${fixed(crossover, 1)}`;
+  const foot = panel.y + panel.height - 10;
+  const right = place(text, x(crossover) + 7, foot, "start");
+  const left = place(text, x(crossover) - 7, foot, "end");
+  const free = (box) => box.right < panel.x + panel.width + 6 && !names.some((name) => overlap(box, name));
+  const { x: at, y, anchor } = free(right) ? right : left;
+  return words(at, y, text, "small halo", anchor);
 }
 
 function drawChances(data, { t, c, m }, panel) {
   const bottom = panel.y + panel.height;
   const x = along(panel);
   const y = (value) => bottom - panel.height * value;
-  const fine = Array.from({ length: 113 }, (_, i) => SHORTEST + i / 2);
-  const points = fine.map((length) => `${x(length).toFixed(2)},${y(chanceSeen(c ** length, m)).toFixed(2)}`).join(" ");
+  const curve = Array.from({ length: 113 }, (_, i) => SHORTEST + i / 2).map((length) => [
+    x(length),
+    y(chanceSeen(c ** length, m)),
+  ]);
   const level = ticks(1).map(
     ([value, text]) =>
       line(panel.x, y(value), panel.x + panel.width, y(value), value ? "grid" : "axis") +
       words(panel.x - 8, y(value) + 4, text, "muted small", "end"),
   );
-  const flip = x(t) > panel.x + 0.6 * panel.width;
-  const [side, anchor] = flip ? [-10, "end"] : [10, "start"];
-  const close = Math.abs(y(data.learn) - y(data.choose)) < 36; // then one name goes above, the other below
-  const upper = data.learn >= data.choose;
-  const lift = (above) => (close ? (above ? -10 : 19) : data.learn > 0.93 || data.choose > 0.93 ? 19 : -10);
-  const name = (value, text, above) =>
-    words(x(t) + side, Math.max(panel.y + (above ? -8 : 14), y(value) + lift(above)), text, "strong halo", anchor);
+  const dots = [
+    { text: `learn ${chance(data.learn)}`, value: data.learn },
+    { text: `choose ${chance(data.choose)}`, value: data.choose },
+  ].sort((one, other) => other.value - one.value);
+  const between = [0.25, 0.5, 0.75].map((share) => [x(t), y(data.learn + share * (data.choose - data.learn))]);
+  const learning = curve.map(([place]) => [place, y(data.learn)]);
+  const names = placeNames(...dots.map(({ text, value }) => around(text, x(t), y(value))), {
+    panel,
+    dots: dots.map(({ value }) => [x(t), y(value)]),
+    uprights: shown(data.crossover) ? [x(data.crossover)] : [],
+    lines: [...curve, ...learning, ...between],
+  });
   return [
     words(0, panel.head, "chance of a right reply"),
     ...level,
     ...axis(panel, x),
-    meeting(data, panel, x, `equal at T = ${fixed(data.crossover, 1)}`),
-    line(panel.x, y(data.learn), panel.x + panel.width, y(data.learn), "curve multi-line"),
-    tag("polyline", { points, class: "curve best-line" }),
-    line(x(t), y(Math.min(data.learn, data.choose)), x(t), y(Math.max(data.learn, data.choose)), "axis"),
-    tag("circle", { cx: x(t), cy: y(data.learn), r: 6.5, class: "dot multi" }),
+    meeting(data, panel, x),
+    line(panel.x, y(data.learn), panel.x + panel.width, y(data.learn), "curve single-line"),
+    tag("polyline", { points: corners(curve), class: "curve best-line" }),
+    line(x(t), y(data.learn), x(t), y(data.choose), "axis"),
+    tag("circle", { cx: x(t), cy: y(data.learn), r: 6.5, class: "dot single" }),
     tag("circle", { cx: x(t), cy: y(data.choose), r: 6.5, class: "dot best" }),
-    name(data.learn, `learn ${chance(data.learn)}`, upper),
-    name(data.choose, `choose ${chance(data.choose)}`, !upper),
+    meetingName(data, panel, x, names),
+    ...names.map((box) => words(box.x, box.y, box.text, "strong halo", box.anchor)),
   ];
 }
 
@@ -145,7 +213,7 @@ function drawNeeded(data, { t, m }, panel) {
   const every = Math.ceil(most / 4);
   const powers = Array.from({ length: Math.floor(most / every) + 1 }, (_, i) => i * every);
   const raised = (power) => [...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
-  const points = LENGTHS.map((length, i) => `${x(length).toFixed(2)},${y(data.needed_curve[i]).toFixed(2)}`).join(" ");
+  const points = corners(LENGTHS.map((length, i) => [x(length), y(data.needed_curve[i])]));
   const text = `N = ${whole(m)}`;
   return [
     words(panel.x - 40, panel.head, "candidates to match learning (log)"),
@@ -155,7 +223,7 @@ function drawNeeded(data, { t, m }, panel) {
         words(panel.x - 8, y(10 ** power) + 4, power ? `10${raised(power)}` : "1", "muted small", "end"),
     ),
     ...axis(panel, x),
-    meeting(data, panel, x, ""),
+    meeting(data, panel, x),
     line(panel.x, y(m), panel.x + panel.width, y(m), "reference"),
     words(panel.x + panel.width, y(m) + (y(m) > bottom - 20 ? -7 : 16), text, "small halo", "end"),
     tag("polyline", { points, class: "curve best-line" }),
