@@ -58,7 +58,7 @@ def test_titles_say_what_the_numbers_say(found, figures):
     assert titles["small_model"] == "Choosing overtakes learning once strings are plenty"
     assert gap["small_model"]["hi"][-1] < 0
     assert titles["map"] == "Which class is wrong decides who wins"
-    assert titles["noisy"] == "A noisy verifier sets a ceiling, not a fall"
+    assert titles["noisy"] == "A noisy judge sets a ceiling, not a fall"
     noisy = found["laws"]["noisy"]
     assert noisy["lo"][-1] < noisy["expected"][-1] < noisy["hi"][-1]
 

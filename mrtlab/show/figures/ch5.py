@@ -14,14 +14,14 @@ from mrtlab.theory.learn_or_choose import any_correct, noisy_verifier, noisy_ver
 # name, colour, dash of each arm: vermillion learns from given strings, orange has to do with the reward's choice
 ARMS = {
     "sft": ("learn from correct strings", SINGLE, "solid"),
-    "best_of_n": ("choose with a learned reward", REWARD, "solid"),
-    "filtered": ("learn from the correct ones of the reward's strings", SINGLE, "dot"),
+    "best_of_n": ("choose with a trained judge", REWARD, "solid"),
+    "filtered": ("learn from the judge's correct strings", SINGLE, "dot"),
     "distilled": ("learn from what was chosen", REWARD, "dash"),
 }
 WORLDS = {
     "realizable": "both classes right",
-    "small_model": "next-bit class too small",
-    "small_reward": "reward class too small",
+    "small_model": "learner's class too small",
+    "small_reward": "judge's class too small",
     "label_noise": "noisy labels",
     "token_noise": "noisy strings",
     "falling": "coverage falls with T",
@@ -51,7 +51,8 @@ def success_by_strings(results: Mapping[str, Any], *, world: str = "realizable")
                 hovertemplate=f"{name}<br>n = %{{x}}: %{{y:.0%}}<extra></extra>",
             )  # fmt: skip
         rows += [[t, strings, *[block[arm]["mean"][i] for arm in ARMS]] for i, strings in enumerate(n)]
-    fig.update_xaxes(type="log", tickvals=n[::2], ticktext=[str(v) for v in n[::2]], title="training strings n")
+    fig.update_xaxes(type="log", tickvals=n[::3], ticktext=[str(v) for v in n[::3]])
+    fig.update_xaxes(title="training strings n", col=(len(lengths) + 1) // 2)  # one title: three touch on a phone
     fig.update_yaxes(range=[0, 1.04], tickformat=".0%")
     fig.update_yaxes(title="whole replies right", col=1)
     last = results["worlds"][world][f"t{lengths[-1]}"]
@@ -79,13 +80,15 @@ def crossover_map(
     n, lengths = [f"{v}" for v in design["n"]], [f"{t}" for t in design["lengths"]]
     fig = make_subplots(rows=len(worlds), cols=1, shared_xaxes=True, vertical_spacing=0.09,
                         subplot_titles=[WORLDS[w] for w in worlds])  # fmt: skip
+    # each colour fades on its own, for between two of them lies mud
+    shades = [[0, REWARD], [0.5, tint(REWARD, 0.03)], [0.5, tint(SINGLE, 0.03)], [1, SINGLE]]
     rows, last = [], {}
     for row, world in enumerate(worlds, start=1):
         gaps = [results["worlds"][world][f"t{t}"]["sft_minus_best_of_n"] for t in lengths]
         clear = [[low > 0 or high < 0 for low, high in zip(g["lo"], g["hi"], strict=True)] for g in gaps]
         fig.add_heatmap(
             x=n, y=lengths, z=[rounded(g["mean"]) for g in gaps], zmin=-1, zmax=1, showscale=False, xgap=2, ygap=2,
-            colorscale=[[0, REWARD], [0.5, "rgba(128,128,128,0.06)"], [1, SINGLE]], row=row, col=1,
+            colorscale=shades, row=row, col=1,
             text=[[f"{100 * v:+.0f}" if sure else "·" for v, sure in zip(g["mean"], c, strict=True)]
                   for g, c in zip(gaps, clear, strict=True)],
             texttemplate="%{text}", textfont={"color": INK, "size": 12},
@@ -132,14 +135,14 @@ def coverage_hides_length(results: Mapping[str, Any]) -> go.Figure:
     label(fig, f"T = ln N / ln(1/c) = {law['predicted']:.0f}", x=law["predicted"] + 1, y=0.88, colour=INK)
     label(fig, tagged(f"coverage fixed at {fixed:g}", GREY), x=63.0, y=flat + 0.01, colour=INK, xanchor="right",
           yanchor="bottom")  # fmt: skip
-    label(fig, tagged(f"each bit right with c = {c:g}", REWARD), x=36.0, y=float(falling[33]), colour=INK)
+    label(fig, tagged(f"c = {c:g} per bit", REWARD), x=35.0, y=float(falling[31]), colour=INK)
     fig.update_xaxes(title="bits in a reply, T", range=[0, 65])
     fig.update_yaxes(title="whole replies right", range=[0, 1.1], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     drawn = dict(zip(law["lengths"], law["mean"], strict=True))
     return present(
         fig,
         claim="A fixed coverage hides what length does to choosing",
-        how=f"Best of {candidates} with a perfect verifier. Lines: closed form. Points: drawn, with 95 % intervals.",
+        how=f"Best of {candidates} with a perfect judge. Lines: closed form. Points: drawn, with 95 % intervals.",
         alt=f"With fixed coverage a flat line at {flat:.0%}. With coverage c^T a fall: "
         + ", ".join(f"{share:.0%} at T = {length}" for length, share in drawn.items())
         + ".",
@@ -158,7 +161,7 @@ def noisy_verifier_ceiling(results: Mapping[str, Any]) -> go.Figure:
     alpha, f, n = law["coverage"], law["false_accept"], np.array(law["candidates"])
     limit = float(noisy_verifier_limit(alpha, f))
     fig = go.Figure()
-    curves = {"perfect verifier": (any_correct(alpha, n), INK), f"false accepts {f:g}": (law["expected"], REWARD)}
+    curves = {"perfect judge": (any_correct(alpha, n), INK), f"false accepts {f:g}": (law["expected"], REWARD)}
     rates = [f / 10, f]
     for name, (values, colour) in curves.items():
         fig.add_scatter(x=n.tolist(), y=rounded(values), mode="lines", name=name,
@@ -172,21 +175,21 @@ def noisy_verifier_ceiling(results: Mapping[str, Any]) -> go.Figure:
     )  # fmt: skip
     for rate in rates:
         end = float(noisy_verifier_limit(alpha, rate))
-        label(fig, tagged(f"false accepts {rate:g}: ends at {end:.0%}", REWARD), x=float(np.log10(n[-1])),
+        label(fig, tagged(f"f = {rate:g}: {end:.0%}", REWARD), x=float(np.log10(n[-1])),
               y=end - 0.02, colour=INK, xanchor="right", yanchor="top")  # fmt: skip
-    label(fig, tagged("perfect verifier", INK), x=float(np.log10(n[-1])), y=1.02, colour=INK, xanchor="right",
+    label(fig, tagged("perfect judge", INK), x=float(np.log10(n[-1])), y=1.02, colour=INK, xanchor="right",
           yanchor="bottom")  # fmt: skip
     fig.update_xaxes(title="candidates N (log axis)", type="log", tickvals=n.tolist(), ticktext=[str(v) for v in n])
     fig.update_yaxes(title="right answers", range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     falls = any(hi < max(law["lo"][:i]) for i, hi in enumerate(law["hi"]) if i)
     return present(
         fig,
-        claim="More candidates make a noisy verifier worse" if falls else "A noisy verifier sets a ceiling, not a fall",
-        how=f"Coverage {alpha:g}. Lines: closed form. Points: drawn, with 95 % intervals. The ceiling is α / (α + (1 − "
-        "α)f).",
+        claim="More candidates make a noisy judge worse" if falls else "A noisy judge sets a ceiling, not a fall",
+        how=f"Coverage α = {alpha:g}; f: share of wrong candidates that pass. Lines: closed form. Points: drawn, with "
+        "95 % intervals. The ceiling is α / (α + (1 − α)f).",
         alt=f"With false accepts {f:g} success rises from {law['mean'][0]:.0%} at N = {n[0]} to {law['mean'][-1]:.0%} "
-        f"at N = {n[-1]}; the limit is {limit:.0%}. A perfect verifier reaches {float(any_correct(alpha, n[-1])):.0%}.",
-        columns=["N", "drawn", "low", "high", "closed form", "perfect verifier"],
+        f"at N = {n[-1]}; the limit is {limit:.0%}. A perfect judge reaches {float(any_correct(alpha, n[-1])):.0%}.",
+        columns=["N", "drawn", "low", "high", "closed form", "perfect judge"],
         rows=[[int(v), m, low, high, x, float(any_correct(alpha, int(v)))]
               for v, m, low, high, x in zip(n, law["mean"], law["lo"], law["hi"], law["expected"], strict=True)],
         artifact="crossover.book",
@@ -236,12 +239,16 @@ def cost_by_queries(results: Mapping[str, Any], *, length: int = 16) -> go.Figur
         fig.add_scatter(x=queries.tolist(), y=bits.tolist(), mode="lines", name=name,
                         line={"color": colour, "width": 2.5, "dash": dash},
                         hovertemplate=name + "<br>%{x} queries: %{y} bits<extra></extra>")  # fmt: skip
-    places = {"sft": (6, "top"), "best_of_n": (6, "bottom"), "distilled": (0, "bottom")}
-    for arm, (at, side) in places.items():
-        label(fig, tagged(ARMS[arm][0], ARMS[arm][1]), x=float(np.log10(queries[at])),
-              y=float(np.log10(plans[arm][at])), colour=INK, yanchor=side,
-              xanchor="right" if arm == "best_of_n" else "left")  # fmt: skip
-    fig.update_xaxes(title="queries answered (log axis)", type="log", tickvals=[1, 10, 100, 1000])
+    names = {  # text, and where: at which number of queries, on which side of it
+        "sft": ("learn", 6, "left", "top"),
+        "best_of_n": ("choose", 6, "right", "bottom"),
+        "distilled": ("learn what<br>was chosen", 0, "left", "bottom"),
+    }
+    for arm, (text, at, side, height) in names.items():
+        label(fig, tagged(text, ARMS[arm][1]), x=float(np.log10(queries[at])), y=float(np.log10(plans[arm][at])),
+              colour=INK, xanchor=side, yanchor=height, align="left")  # fmt: skip
+    fig.update_xaxes(title="queries answered (log axis)", type="log", tickvals=[1, 10, 100, 1000],
+                     range=[0, float(np.log10(queries[-1]))])  # fmt: skip
     fig.update_yaxes(title="bits processed (log axis)", type="log", exponentformat="none", dtick=1)
     pays = next((int(q) for q, a, b in zip(queries, plans["distilled"], plans["best_of_n"], strict=True) if a < b), 0)
     return present(
