@@ -1,0 +1,22 @@
+"""The tree mask for FlexAttention: a rule instead of a table, and whole blocks that nobody looks at are skipped."""
+
+from typing import Any
+
+import torch
+
+from mrtlab.lm.layout import RowLayout
+
+
+def block_mask(layout: RowLayout, *, device: torch.device, window: int | None = None) -> Any:
+    """A `BlockMask` of a packed row: place q looks at place k if k ≤ q < end[k], and within the window by position."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    end = torch.as_tensor(layout.end, device=device)
+    position = torch.as_tensor(layout.positions, device=device)
+
+    def sees(b: Any, _: Any, q: Any, k: Any) -> Any:
+        allowed = (k <= q) & (q < end[b, k])
+        return allowed if window is None else allowed & (position[b, q] - position[b, k] < window)
+
+    n_rows, length = layout.end.shape
+    return create_block_mask(sees, n_rows, None, length, length, device=str(device))

@@ -1,0 +1,229 @@
+"""Three exact ways to run token trees through a model, each returning the log-probability of every edge.
+
+- `row`: whole trees in packed rows under a tree mask. SDPA with a dense mask, FlexAttention with a block mask.
+- `paths`: the same packed body, and attention that looks along paths only (`mrtlab.lm.paths`).
+- `branches`: the prompt once with a live cache, then every answer as a row that continues it.
+
+Whatever runs, the head computes logits only where an edge is read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import nn
+from transformers import DynamicCache
+
+from mrtlab.lm.layout import RowLayout, branch_layout, path_layout, row_layout, sees
+from mrtlab.lm.paths import NAME as PATHS
+from mrtlab.lm.paths import path_attention, tree_paths
+from mrtlab.lm.support import checkpointing, text_config, windows
+from mrtlab.lm.tree import TokenTree
+
+EdgeLogProbs = Float[torch.Tensor, "_E"]
+
+
+def run_row(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
+    """Log-probabilities of all edges, trees packed into rows under a mask."""
+    layout = row_layout(trees)
+    longest = max(tree.longest for tree in trees)
+    with _head_at(model, layout.score_at) as read:
+        output = model(
+            input_ids=_on(model, layout.tokens),
+            position_ids=_on(model, layout.positions),
+            attention_mask=_row_masks(model, layout, longest=longest),
+            use_cache=False,
+        )
+    return read(output.logits, trees)
+
+
+def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
+    """Log-probabilities of all edges, attention along paths. Call it inside `path_attention` to back-propagate
+    through a checkpointed model.
+
+    Raises:
+        ValueError: the backward pass would recompute outside `path_attention`.
+    """
+    inside = text_config(model)._attn_implementation == PATHS
+    if not inside:
+        if checkpointing(model) and torch.is_grad_enabled():
+            raise ValueError(
+                "form='paths' under gradient checkpointing needs mrtlab.lm.backward, which keeps its attention in "
+                "place while layers are recomputed: call that, or use form='row'"
+            )
+        with path_attention(model):
+            return run_paths(model, trees)
+    layout = path_layout(trees)
+    seen = _seen_windows(model, max(tree.longest for tree in trees))
+    with _head_at(model, layout.score_at) as read:
+        output = model(
+            input_ids=_on(model, layout.tokens),
+            position_ids=_on(model, layout.positions),
+            attention_mask=None,
+            use_cache=False,
+            tree_paths=tree_paths(layout, device=_device(model), window=seen),
+        )
+    return read(output.logits, trees)
+
+
+def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
+    """Log-probabilities of all edges, prompts once with a live cache and every answer as a row of its own.
+
+    Raises:
+        ValueError: gradient checkpointing is on, under which transformers drops the cache and with it the prompt.
+    """
+    if checkpointing(model):
+        raise ValueError(
+            "form='branches' needs the prompt's cache, which gradient checkpointing drops: "
+            "use form='row' or form='paths', or turn checkpointing off"
+        )
+    layout = branch_layout(trees)
+    n_trees, n_prompt = layout.prompts.shape
+    length, owner = torch.as_tensor(layout.prompt_length), torch.as_tensor(layout.owner)
+    place = torch.arange(n_prompt)
+    cache = DynamicCache()  # without a config: sliding layers must keep what their masks still need
+    trunk = ((place[None, :] <= place[:, None]) & (place < length[:, None, None]))[:, None]
+    trunk |= torch.eye(n_prompt, dtype=torch.bool)
+    position = place.expand(n_trees, -1)
+    ends = np.arange(n_trees) * n_prompt + layout.prompt_length - 1
+    from_trunk, from_answers = _split_reads(layout.score_at, n_trees)
+    with _head_at(model, ends) as read_trunk:
+        output = model(
+            input_ids=_on(model, layout.prompts),
+            position_ids=_on(model, position),
+            attention_mask=_window_masks(model, trunk, position, position, longest=n_prompt),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    first = read_trunk.rows(output.logits)
+    n_steps = layout.answers.shape[1]
+    if not n_steps:
+        return _read(first, from_trunk, trees)
+
+    cache.batch_select_indices(owner.to(_device(model)))
+    step = torch.arange(n_steps)
+    own = (step[None, :] <= step[:, None]).expand(len(owner), n_steps, n_steps)
+    trunk = (place < length[owner, None])[:, None].expand(-1, n_steps, -1)
+    position = length[owner, None] + step
+    before = torch.cat([place.expand(len(owner), -1), position], dim=1)
+    mask = torch.cat([trunk, own], dim=2)[:, None]
+    places, inverse = np.unique(from_answers, return_inverse=True)
+    with _head_at(model, places) as read:
+        output = model(
+            input_ids=_on(model, layout.answers),
+            position_ids=_on(model, position),
+            attention_mask=_window_masks(model, mask, position, before, longest=max(t.longest for t in trees)),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    rows = torch.cat([first, read.rows(output.logits)])
+    at = from_trunk.copy()
+    at[layout.score_at >= n_trees] = n_trees + inverse
+    return _read(rows, at, trees)
+
+
+FORMS: dict[str, Callable[[nn.Module, Sequence[TokenTree]], EdgeLogProbs]] = {
+    "row": run_row,
+    "paths": run_paths,
+    "branches": run_branches,
+}
+
+
+class _Reader:
+    """Turns the logits at the places that were asked for into log-probabilities of edges."""
+
+    def __init__(self, score_at: Int[np.ndarray, "E"]) -> None:
+        self.places, self.row = np.unique(score_at, return_inverse=True)
+
+    def rows(self, logits: Float[torch.Tensor, "1 U V"]) -> Float[torch.Tensor, "U V"]:
+        return logits[0]
+
+    def __call__(self, logits: Float[torch.Tensor, "1 U V"], trees: Sequence[TokenTree]) -> EdgeLogProbs:
+        return _read(logits[0], self.row, trees)
+
+
+def _read(logits: Float[torch.Tensor, "U V"], row: Int[np.ndarray, "E"], trees: Sequence[TokenTree]) -> EdgeLogProbs:
+    """log softmax of the row's logits at the edge's token, in single precision at least."""
+    at = torch.as_tensor(row, device=logits.device)
+    token = torch.as_tensor(np.concatenate([tree.token for tree in trees]), device=logits.device)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return logits[at, token] - logits.logsumexp(dim=-1)[at]
+
+
+@contextmanager
+def _head_at(model: nn.Module, score_at: Int[np.ndarray, "E"]) -> Iterator[_Reader]:
+    """While this is open the head sees only the places that edges are read from, as one row."""
+    reader = _Reader(score_at)
+
+    def only_those(_: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        at = torch.as_tensor(reader.places, device=args[0].device)
+        return (args[0].flatten(0, 1)[at][None], *args[1:])
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(only_those)
+    try:
+        yield reader
+    finally:
+        hook.remove()
+
+
+def _split_reads(score_at: Int[np.ndarray, "E"], n_trees: int) -> tuple[Int[np.ndarray, "E"], Int[np.ndarray, "later"]]:
+    """Reads at the prompts' ends keep their number; the others count through the answers' block."""
+    return np.where(score_at < n_trees, score_at, 0), score_at[score_at >= n_trees] - n_trees
+
+
+def _row_masks(model: nn.Module, layout: RowLayout, *, longest: int) -> Any:
+    """What `attention_mask` takes: a block mask for FlexAttention, else a dense one."""
+    limits = windows(model)
+    if text_config(model)._attn_implementation == "flex_attention":
+        from mrtlab.lm.blocks import block_mask
+
+        full = block_mask(layout, device=_device(model))
+        slid = block_mask(layout, device=_device(model), window=limits.window) if limits.matter(longest) else full
+        return _for_layers(model, full, slid, longest=longest)
+    full = torch.as_tensor(sees(layout))[:, None]
+    position = torch.as_tensor(layout.positions)
+    return _window_masks(model, full, position, position, longest=longest)
+
+
+def _window_masks(model: nn.Module, full: torch.Tensor, query: torch.Tensor, key: torch.Tensor, *, longest: int) -> Any:
+    """A dense mask, narrowed for sliding layers: by position, never by place."""
+    limits = windows(model)
+    slid = full
+    if limits.matter(longest):
+        slid = full & (query[:, :, None] - key[:, None, :] < limits.window)[:, None]
+    ready = {id(mask): _as_attention(model, mask) for mask in (full, slid)}
+    return _for_layers(model, ready[id(full)], ready[id(slid)], longest=longest)
+
+
+def _for_layers(model: nn.Module, full: Any, slid: Any, *, longest: int) -> Any:
+    """One mask where all layers agree; models with both kinds of layer take one for each."""
+    limits = windows(model)
+    if not limits.matter(longest):
+        return full
+    return {"full_attention": full, "sliding_attention": slid} if limits.mixed else slid
+
+
+def _as_attention(model: nn.Module, mask: torch.Tensor) -> torch.Tensor:
+    """A table of yes and no for SDPA; numbers to add for eager attention."""
+    mask = mask.to(_device(model))
+    if text_config(model)._attn_implementation == "sdpa":
+        return mask
+    dtype = model.dtype
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+def _seen_windows(model: nn.Module, longest: int) -> int | None:
+    config = text_config(model)
+    window = getattr(config, "sliding_window", None)
+    return window if window is not None and longest > window else None
+
+
+def _on(model: nn.Module, array: Any) -> torch.Tensor:
+    return torch.as_tensor(array, device=_device(model))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return model.get_input_embeddings().weight.device
