@@ -84,7 +84,7 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: explorable("lotery"), "known are bins, budget, coverage, crossover, lottery, selection, variance"),
+        (lambda: explorable("lotery"), "known are bins, budget, coverage, crossover, lottery, race, selection, variance"),
         (lambda: explorable("predict"), r"call predict\("),
         (lambda: explorable("lottery", temperature=1), r"'temperature' is no control.*k \(1 to 16 in steps of 1\)"),
         (lambda: explorable("lottery", k=17), "k = 17 is not a setting: expected 1 to 16"),
@@ -96,7 +96,7 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
         (lambda: ask(answer=2), "answer 2"),
         (lambda: ask(answer=-1), "answer -1"),
         (lambda: ask(hint_per_option=["one"]), "got 1 hints for 2 options"),
-        (lambda: bundle(["lottery", "chess"]), "known are .*lottery, predict, selection"),
+        (lambda: bundle(["lottery", "chess"]), "known are .*lottery, predict, race, selection"),
         (lambda: explorable("budget", c=3), r"c = 3 is not a setting: expected one of 0, 0\.5, 1"),
         (lambda: explorable("budget", c=True), "c = True"),
         (lambda: explorable("selection", by="worst"), "by = 'worst' is not a setting: expected one of random, best"),

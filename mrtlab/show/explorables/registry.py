@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrtlab.show.explorables import twins, twins_bins, twins_budget, twins_crossover, twins_selection
+from mrtlab.show.explorables import twins, twins_bins, twins_budget, twins_crossover, twins_race, twins_selection
 from mrtlab.show.explorables.common import Data, State, Table, Value
 
 
@@ -255,6 +255,32 @@ REGISTRY: dict[str, Entry] = {
             {"method": "reverse", "steps": 200, "rare": 0.001},
             {"method": "forward", "steps": 200},
             {"method": "dpo", "steps": 200, "rare": 0.4},
+        ),
+    ),
+    "race": Entry(
+        module="race.js",
+        title="Four rules, one start, 100 arms: old data takes imitation to a ceiling, fresh data past it",
+        caption="Left: expected reward step by step; dotted, what one round of best-of-10 can reach. Right: where the "
+        "mass is. Plain, exact, equally large steps: trust where a rule ends; its speed would change with Adam.",
+        controls=(
+            Control(key="peak", label="The reward peaks at", min=0, max=99, step=1, default=70),
+            Control(key="steps", label="Steps", min=0, max=twins_race.MOST, step=1, default=200, surprise=False),
+            Control.of(*twins_race.RULES, key="rule", label="Show the mass of", default="old"),
+        ),
+        compute=twins_race.race,
+        sentence=twins_race.race_sentence,
+        alt=twins_race.race_alt,
+        table=twins_race.race_table,
+        edges=(
+            {"peak": 20},  # where the reference policy is
+            {"peak": 20, "rule": "gradient", "steps": 1},
+            {"rule": "gradient", "steps": 60},
+            {"rule": "pairs", "steps": 40},
+            {"rule": "fresh", "steps": 12},
+            {"peak": 87, "rule": "gradient"},  # the spike on arm 99 wins
+            {"peak": 6, "rule": "gradient"},  # the spike on arm 0 wins
+            {"peak": 99, "rule": "pairs"},
+            {"peak": 0, "rule": "fresh"},
         ),
     ),
     "crossover": Entry(

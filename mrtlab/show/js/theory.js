@@ -89,6 +89,21 @@ export const optimalK = ({ prompt, response }, promptCost, responseCost) =>
 /** What K answers of mean similarity s are worth, K / (1 + (K − 1) s). */
 export const effectiveK = (k, similarity) => k / (1 + (k - 1) * similarity);
 
+/** Exact law of the best of n draws; `levels` lists the answers in groups of equal reward, the worst group first. */
+export function bestOfN(p, levels, n) {
+  const law = [];
+  let under = 0;
+  for (const level of levels) {
+    let mass = 0;
+    for (const i of level) mass += p[i];
+    const upTo = Math.min(under + mass, 1);
+    const wins = upTo ** n - under ** n;
+    for (const i of level) law[i] = mass && (p[i] / mass) * wins;
+    under = upTo;
+  }
+  return law;
+}
+
 /** What a reward is worth in facility location: a serves, b wants to be served. Scaled to 0 … 1, never below 1e-4. */
 function weights(reward, alpha) {
   const low = Math.min(...reward);
