@@ -85,7 +85,7 @@ $$h = \log\frac{p_w}{p_l} - \log\frac{p_{\text{ref},w}}{p_{\text{ref},l}}, \qqua
 **How large is the weight?** Two decimals are enough.
 """,
     stub="""
-import math
+import numpy as np
 
 from mrtlab.show.exercises import check
 
@@ -93,12 +93,12 @@ answer = ...
 check("ch4.dpo_weight", answer)
 """,
     solution="""
-import math
+import numpy as np
 
 from mrtlab.show.exercises import check
 
-h = math.log(0.5 / 0.1) - math.log(0.2 / 0.4)
-answer = 0.5 / (1 + math.exp(0.5 * h))
+h = np.log(0.5 / 0.1) - np.log(0.2 / 0.4)
+answer = 0.5 / (1 + np.exp(0.5 * h))
 check("ch4.dpo_weight", answer)
 """,
     check=NumberCheck(
@@ -252,7 +252,7 @@ takes. A large one does not.
 **From which $s$ on do the others end lower than they began?** Two decimals are enough.
 """,
     stub="""
-import math
+import numpy as np
 
 from mrtlab.show.exercises import check
 
@@ -260,12 +260,12 @@ answer = ...
 check("ch4.third_answer", answer)
 """,
     solution="""
-import math
+import numpy as np
 
 from mrtlab.show.exercises import check
 
 # others are divided by 1 + p_w (e^s - 1) - p_l (1 - e^-s), which is 1 again where p_w e^s = p_l
-answer = math.log(0.3 / 0.1)
+answer = np.log(0.3 / 0.1)
 check("ch4.third_answer", answer)
 """,
     check=NumberCheck(

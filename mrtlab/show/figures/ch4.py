@@ -116,7 +116,7 @@ def staleness(results: Mapping[str, Any], *, peak: str = "far") -> go.Figure:
             for batch, f, end, lo, hi in zip(_BATCHES, first, curve["mean"], curve["lo"], curve["hi"], strict=True)
         ]
     _key(fig, rules, y=0.03, x=0.0)
-    fig.update_xaxes(title="B, prompts drawn at a time (1000: all at once, offline)", tickvals=where,
+    fig.update_xaxes(title="B, prompts drawn at a time (1000: offline)", tickvals=where,
                      ticktext=[str(b) for b in _BATCHES])  # fmt: skip
     fig.update_yaxes(title="expected reward at the end", range=[0, 1.06])
     drop = {rule: races[0][rule]["final"]["mean"] - races[-1][rule]["final"]["mean"] for rule in rules}
