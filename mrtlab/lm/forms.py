@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import nn
 from transformers import DynamicCache
 
-from mrtlab.lm.layout import RowLayout, branch_layout, path_layout, row_layout, sees
+from mrtlab.lm.layout import BranchLayout, RowLayout, branch_layout, path_layout, row_layout, sees
 from mrtlab.lm.paths import NAME as PATHS
 from mrtlab.lm.paths import path_attention, tree_paths
 from mrtlab.lm.support import checkpointing, text_config, windows
@@ -30,14 +30,14 @@ def run_row(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
     """Log-probabilities of all edges, trees packed into rows under a mask."""
     layout = row_layout(trees)
     longest = max(tree.longest for tree in trees)
-    with _head_at(model, layout.score_at) as read:
+    with _head_at(model, layout.score_at) as reader:
         output = model(
             input_ids=_on(model, layout.tokens),
             position_ids=_on(model, layout.positions),
             attention_mask=_row_masks(model, layout, longest=longest),
             use_cache=False,
         )
-    return read(output.logits, trees)
+    return _read(output.logits[0], reader.row, trees)
 
 
 def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
@@ -58,7 +58,7 @@ def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
             return run_paths(model, trees)
     layout = path_layout(trees)
     seen = _seen_windows(model, max(tree.longest for tree in trees))
-    with _head_at(model, layout.score_at) as read:
+    with _head_at(model, layout.score_at) as reader:
         output = model(
             input_ids=_on(model, layout.tokens),
             position_ids=_on(model, layout.positions),
@@ -66,7 +66,7 @@ def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
             use_cache=False,
             tree_paths=tree_paths(layout, device=_device(model), window=seen),
         )
-    return read(output.logits, trees)
+    return _read(output.logits[0], reader.row, trees)
 
 
 def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
@@ -81,37 +81,21 @@ def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
             "use form='row' or form='paths', or turn checkpointing off"
         )
     layout = branch_layout(trees)
-    n_trees, n_prompt = layout.prompts.shape
-    length, owner = torch.as_tensor(layout.prompt_length), torch.as_tensor(layout.owner)
-    place = torch.arange(n_prompt)
     cache = DynamicCache()  # without a config: sliding layers must keep what their masks still need
-    trunk = ((place[None, :] <= place[:, None]) & (place < length[:, None, None]))[:, None]
-    trunk |= torch.eye(n_prompt, dtype=torch.bool)
-    position = place.expand(n_trees, -1)
-    ends = np.arange(n_trees) * n_prompt + layout.prompt_length - 1
-    from_trunk, from_answers = _split_reads(layout.score_at, n_trees)
-    with _head_at(model, ends) as read_trunk:
-        output = model(
-            input_ids=_on(model, layout.prompts),
-            position_ids=_on(model, position),
-            attention_mask=_window_masks(model, trunk, position, position, longest=n_prompt),
-            past_key_values=cache,
-            use_cache=True,
-        )
-    first = read_trunk.rows(output.logits)
-    n_steps = layout.answers.shape[1]
-    if not n_steps:
-        return _read(first, from_trunk, trees)
-
-    cache.batch_select_indices(owner.to(_device(model)))
-    step = torch.arange(n_steps)
-    own = (step[None, :] <= step[:, None]).expand(len(owner), n_steps, n_steps)
-    trunk = (place < length[owner, None])[:, None].expand(-1, n_steps, -1)
-    position = length[owner, None] + step
-    before = torch.cat([place.expand(len(owner), -1), position], dim=1)
-    mask = torch.cat([trunk, own], dim=2)[:, None]
-    places, inverse = np.unique(from_answers, return_inverse=True)
-    with _head_at(model, places) as read:
+    trunk = _run_trunk(model, layout, cache)
+    later = layout.score_at >= len(trees)
+    if not later.any():
+        return _read(trunk, layout.score_at, trees)
+    cache.batch_select_indices(_on(model, layout.owner))
+    length = torch.as_tensor(layout.prompt_length[layout.owner])[:, None]
+    place, step = torch.arange(layout.prompts.shape[1]), torch.arange(layout.answers.shape[1])
+    n_rows = len(layout.owner)
+    in_prompt = (place < length)[:, None].expand(-1, len(step), -1)
+    in_answer = (step <= step[:, None]).expand(n_rows, -1, -1)
+    position = length + step
+    before = torch.cat([place.expand(n_rows, -1), position], dim=1)
+    mask = torch.cat([in_prompt, in_answer], dim=2)[:, None]
+    with _head_at(model, layout.score_at[later] - len(trees)) as reader:
         output = model(
             input_ids=_on(model, layout.answers),
             position_ids=_on(model, position),
@@ -119,10 +103,26 @@ def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
             past_key_values=cache,
             use_cache=True,
         )
-    rows = torch.cat([first, read.rows(output.logits)])
-    at = from_trunk.copy()
-    at[layout.score_at >= n_trees] = n_trees + inverse
-    return _read(rows, at, trees)
+    row = layout.score_at.copy()
+    row[later] = len(trees) + reader.row
+    return _read(torch.cat([trunk, output.logits[0]]), row, trees)
+
+
+def _run_trunk(model: nn.Module, layout: BranchLayout, cache: DynamicCache) -> Float[torch.Tensor, "T V"]:
+    """Fill the cache with the prompts; the logits at their ends."""
+    n_trees, n_prompt = layout.prompts.shape
+    place = torch.arange(n_prompt)
+    position = place.expand(n_trees, -1)
+    mask = (place <= place[:, None]).expand(n_trees, 1, -1, -1)  # padding on the right: causal is enough
+    with _head_at(model, np.arange(n_trees) * n_prompt + layout.prompt_length - 1):
+        output = model(
+            input_ids=_on(model, layout.prompts),
+            position_ids=_on(model, position),
+            attention_mask=_window_masks(model, mask, position, position, longest=n_prompt),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    return output.logits[0]
 
 
 FORMS: dict[str, Callable[[nn.Module, Sequence[TokenTree]], EdgeLogProbs]] = {
@@ -133,16 +133,10 @@ FORMS: dict[str, Callable[[nn.Module, Sequence[TokenTree]], EdgeLogProbs]] = {
 
 
 class _Reader:
-    """Turns the logits at the places that were asked for into log-probabilities of edges."""
+    """The places that logits are wanted for, each once, and for every edge the row it is read from."""
 
     def __init__(self, score_at: Int[np.ndarray, "E"]) -> None:
         self.places, self.row = np.unique(score_at, return_inverse=True)
-
-    def rows(self, logits: Float[torch.Tensor, "1 U V"]) -> Float[torch.Tensor, "U V"]:
-        return logits[0]
-
-    def __call__(self, logits: Float[torch.Tensor, "1 U V"], trees: Sequence[TokenTree]) -> EdgeLogProbs:
-        return _read(logits[0], self.row, trees)
 
 
 def _read(logits: Float[torch.Tensor, "U V"], row: Int[np.ndarray, "E"], trees: Sequence[TokenTree]) -> EdgeLogProbs:
@@ -167,11 +161,6 @@ def _head_at(model: nn.Module, score_at: Int[np.ndarray, "E"]) -> Iterator[_Read
         yield reader
     finally:
         hook.remove()
-
-
-def _split_reads(score_at: Int[np.ndarray, "E"], n_trees: int) -> tuple[Int[np.ndarray, "E"], Int[np.ndarray, "later"]]:
-    """Reads at the prompts' ends keep their number; the others count through the answers' block."""
-    return np.where(score_at < n_trees, score_at, 0), score_at[score_at >= n_trees] - n_trees
 
 
 def _row_masks(model: nn.Module, layout: RowLayout, *, longest: int) -> Any:
