@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_length
-from mrtlab.lm.support import checkpointing, text_config
+from mrtlab.lm.support import checkpointing, text_config, why_not_paths
 from mrtlab.lm.tree import TokenTree
 
 # Seconds per pair relative to a fused kernel's: matrix products, a softmax and gathers written out take longer.
@@ -89,15 +89,16 @@ def costs(model: nn.Module, trees: Sequence[TokenTree]) -> list[Cost]:
     n_rows = len(fill_rows(trees, length=length))
     sparse = text_config(model)._attn_implementation == "flex_attention"
     add("row", n_rows * length, _exact_pairs(trees) if sparse else n_rows * length**2)
-    paths = path_layout(trees)
-    n_prompt = int(paths.prompt_length.max())
-    nodes = paths.tokens.shape[1] - n_prompt
-    add(
-        "paths",
-        paths.tokens.size,
-        len(trees) * n_prompt**2 // 2,
-        len(trees) * nodes * n_prompt + paths.own.size * paths.chain.shape[1],
-    )
+    if why_not_paths(model) is None:
+        paths = path_layout(trees)
+        n_prompt = int(paths.prompt_length.max())
+        nodes = paths.tokens.shape[1] - n_prompt
+        add(
+            "paths",
+            paths.tokens.size,
+            len(trees) * n_prompt**2 // 2,
+            len(trees) * nodes * n_prompt + paths.own.size * paths.chain.shape[1],
+        )
     if not checkpointing(model):
         branch = branch_layout(trees)
         rows, steps = branch.answers.shape

@@ -20,7 +20,7 @@ from transformers import DynamicCache
 from mrtlab.lm.layout import BranchLayout, RowLayout, branch_layout, path_layout, row_layout, sees
 from mrtlab.lm.paths import NAME as PATHS
 from mrtlab.lm.paths import path_attention, tree_paths
-from mrtlab.lm.support import checkpointing, text_config, windows
+from mrtlab.lm.support import checkpointing, text_config, why_not_paths, windows
 from mrtlab.lm.tree import TokenTree
 
 EdgeLogProbs = Float[torch.Tensor, "_E"]
@@ -45,8 +45,11 @@ def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
     through a checkpointed model.
 
     Raises:
-        ValueError: the backward pass would recompute outside `path_attention`.
+        ValueError: the model's attention cannot be led along paths, or the backward pass would recompute outside
+            `path_attention`.
     """
+    if reason := why_not_paths(model):
+        raise ValueError(f"form='paths' cannot serve this model: {reason}. Use form='row' or form='branches'")
     inside = text_config(model)._attn_implementation == PATHS
     if not inside:
         if checkpointing(model) and torch.is_grad_enabled():

@@ -48,6 +48,15 @@ def windows(model: nn.Module) -> Windows:
             f"{name} has layers of type {', '.join(strange)}: their state cannot branch under a mask, only full and "
             "sliding attention can. Score one string at a time with model(...), or choose another model"
         )
+    if getattr(config, "alibi", False):
+        raise ValueError(
+            f"{name} biases attention by distances that it reads off the places in a row (alibi): choose a model with "
+            "rotary or learned positions"
+        )
+    if "local" in (getattr(config, "attention_layers", None) or ()):
+        raise ValueError(
+            f"{name} has local attention layers whose window counts places, not positions: choose another model"
+        )
     if getattr(model, "_is_stateful", False):
         raise ValueError(f"{name} carries a recurrent state, which cannot branch under a mask: choose another model")
     if "position_ids" not in inspect.signature(_unwrapped(model).forward).parameters:
@@ -63,6 +72,20 @@ def windows(model: nn.Module) -> Windows:
         )
     window = getattr(config, "sliding_window", None) if "sliding_attention" in kinds else None
     return Windows(window, mixed=window is not None and len(kinds) > 1)
+
+
+def why_not_paths(model: nn.Module) -> str | None:
+    """Why a model's attention cannot be led along tree paths, None if it can.
+
+    A model that does not take its attention from transformers' registry would go on with its own, and answers would
+    see each other without a word of warning.
+    """
+    inner = _unwrapped(model)
+    if not getattr(inner, "_supports_attention_backend", False):
+        return f"{type(inner).__name__} does not let its attention be replaced"
+    if any(name.endswith(".sinks") for name, _ in inner.named_parameters()):
+        return f"{type(inner).__name__} uses attention sinks"
+    return None
 
 
 def check_length(model: nn.Module, longest: int) -> None:
