@@ -32,6 +32,6 @@ def test_names_touch_neither_the_dotted_line_nor_each_other(visit, tmp_path, sta
     (left, right, top, bottom), (left2, right2, top2, bottom2) = seen["names"]
     assert right < left2 or right2 < left or bottom - 3 < top2 or bottom2 - 3 < top
     for start, end, upper, lower in seen["names"]:
-        assert seen["stage"][0] <= start < end <= seen["stage"][1] + 1
+        assert seen["stage"][0] <= start < end <= seen["stage"][1] + 8  # the card's padding takes the rest
         for place, _, head, foot in seen["upright"]:
             assert not (start < place < end and upper < foot and head < lower)

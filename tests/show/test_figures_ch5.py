@@ -80,11 +80,20 @@ def test_the_title_of_the_curves_follows_them(lo, hi, title):
 
 
 def test_the_map_prints_only_gaps_beyond_three_standard_errors(found, figures):
-    top = figures["map"].data[0]
     gaps = [found["worlds"]["realizable"][f"t{t}"]["sft_minus_best_of_n"] for t in found["design"]["lengths"]]
-    for texts, gap in zip(top.text, gaps, strict=True):
-        for text, lo, hi in zip(texts, gap["lo"], gap["hi"], strict=True):
+    for cells, gap in zip(figures["map"].data, gaps, strict=False):  # the first panel, a row of cells per length
+        for text, lo, hi in zip(cells.text, gap["lo"], gap["hi"], strict=True):
             assert (text == "·") == (lo <= 0 <= hi)
+
+
+def test_the_book_can_draw_every_figure(figures):
+    assert {trace.type for fig in figures.values() for trace in fig.data} <= {"scatter", "bar"}
+
+
+def test_the_map_is_vermillion_where_learning_wins(figures):
+    for cells in figures["map"].data:
+        for colour, gap in zip(cells.marker.color, cells.customdata, strict=True):
+            assert colour.startswith(theme.tint(theme.SINGLE if gap > 0 else theme.REWARD, 0)[:-2]) or gap == 0
 
 
 def test_points_lie_on_the_closed_form(figures):

@@ -26,6 +26,7 @@ WORLDS = {
     "token_noise": "noisy strings",
     "falling": "coverage falls with T",
 }
+_CELL = 0.92  # height of a cell of the map, in rows
 _TRAIN, _WRITE, _SCORE = 3, 1, 1  # passes over a bit: a training pass counts as three, as a backward pass costs two
 
 
@@ -75,29 +76,30 @@ def success_by_strings(results: Mapping[str, Any], *, world: str = "realizable")
 def crossover_map(
     results: Mapping[str, Any], *, worlds: Sequence[str] = ("realizable", "small_model", "small_reward")
 ) -> go.Figure:
-    """Learning minus choosing over n and T, one panel per world."""
+    """Learning minus choosing over n and T, one panel per world. The book's plotly has no heatmap: cells are bars."""
     design = results["design"]
     n, lengths = [f"{v}" for v in design["n"]], [f"{t}" for t in design["lengths"]]
     fig = make_subplots(rows=len(worlds), cols=1, shared_xaxes=True, vertical_spacing=0.09,
                         subplot_titles=[WORLDS[w] for w in worlds])  # fmt: skip
-    # each colour fades on its own, for between two of them lies mud
-    shades = [[0, REWARD], [0.5, tint(REWARD, 0.03)], [0.5, tint(SINGLE, 0.03)], [1, SINGLE]]
     rows, last = [], {}
     for row, world in enumerate(worlds, start=1):
         gaps = [results["worlds"][world][f"t{t}"]["sft_minus_best_of_n"] for t in lengths]
-        clear = [[low > 0 or high < 0 for low, high in zip(g["lo"], g["hi"], strict=True)] for g in gaps]
-        fig.add_heatmap(
-            x=n, y=lengths, z=[rounded(g["mean"]) for g in gaps], zmin=-1, zmax=1, showscale=False, xgap=2, ygap=2,
-            colorscale=shades, row=row, col=1,
-            text=[[f"{100 * v:+.0f}" if sure else "·" for v, sure in zip(g["mean"], c, strict=True)]
-                  for g, c in zip(gaps, clear, strict=True)],
-            texttemplate="%{text}", textfont={"color": INK, "size": 12},
-            hovertemplate="n = %{x}, T = %{y}: %{z:+.2f}<extra></extra>",
-        )  # fmt: skip
+        for place, (t, gap) in enumerate(zip(lengths, gaps, strict=True)):
+            clear = [low > 0 or high < 0 for low, high in zip(gap["lo"], gap["hi"], strict=True)]
+            fig.add_bar(
+                x=n, y=[_CELL] * len(n), base=place - _CELL / 2, width=0.96, row=row, col=1,
+                marker={"color": [tint(SINGLE if v > 0 else REWARD, round(0.04 + 0.96 * abs(v), 2))
+                                  for v in gap["mean"]]},
+                text=[f"{100 * v:+.0f}".replace("-", "−") if sure else "·"
+                      for v, sure in zip(gap["mean"], clear, strict=True)],
+                textposition="inside", insidetextanchor="middle", textangle=0, constraintext="none",
+                textfont={"color": INK, "size": 12}, customdata=rounded(gap["mean"]),
+                hovertemplate=f"n = %{{x}}, T = {t}: %{{customdata:+.2f}}<extra></extra>",
+            )  # fmt: skip
         rows += [[WORLDS[world], t, strings, g["mean"][i], g["lo"][i], g["hi"][i]]
                  for t, g in zip(lengths, gaps, strict=True) for i, strings in enumerate(n)]  # fmt: skip
         last[world] = gaps[-1]["mean"][-1]
-    fig.update_yaxes(title="T (bits)", type="category")
+    fig.update_yaxes(title="T (bits)", tickvals=list(range(len(lengths))), ticktext=lengths)
     fig.update_xaxes(type="category")
     fig.update_xaxes(title="training strings n", row=len(worlds))
     turns = last.get("small_model", 0) < 0 < last.get("small_reward", 0)
@@ -114,7 +116,8 @@ def crossover_map(
         artifact="crossover.book",
         height=150 + 120 * len(worlds),
     )
-    return fig.update_layout(margin_t=84)
+    fig.update_yaxes(showgrid=False)
+    return fig.update_layout(margin_t=84, barmode="overlay")
 
 
 def coverage_hides_length(results: Mapping[str, Any]) -> go.Figure:
@@ -176,7 +179,7 @@ def noisy_verifier_ceiling(results: Mapping[str, Any]) -> go.Figure:
     for rate in rates:
         end = float(noisy_verifier_limit(alpha, rate))
         label(fig, tagged(f"f = {rate:g}: {end:.0%}", REWARD), x=float(np.log10(n[-1])),
-              y=end - 0.02, colour=INK, xanchor="right", yanchor="top")  # fmt: skip
+              y=end - 0.05, colour=INK, xanchor="right", yanchor="top")  # fmt: skip
     label(fig, tagged("perfect judge", INK), x=float(np.log10(n[-1])), y=1.02, colour=INK, xanchor="right",
           yanchor="bottom")  # fmt: skip
     fig.update_xaxes(title="candidates N (log axis)", type="log", tickvals=n.tolist(), ticktext=[str(v) for v in n])

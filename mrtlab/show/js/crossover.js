@@ -105,7 +105,7 @@ function meeting({ crossover }, panel, x) {
 
 // --- names beside their points, clear of lines and of each other ------------------------------------------
 
-const LETTER = 7.7; // px, a little more than a letter of a bold name is wide
+const LETTER = 7.3; // px, as wide as a letter of a bold name is on average
 
 /** A text that starts, ends or is centred at (x, y), and the box it fills. */
 function place(text, x, y, anchor) {
@@ -120,6 +120,7 @@ const around = (text, x, y) => [
   place(text, x - 10, y + 19, "end"),
   place(text, x + 10, y + 19, "start"),
   place(text, x - 10, y - 10, "end"),
+  place(text, x + 5, y - 13, "start"),
   place(text, x + 8, y + 25, "end"),
   place(text, x - 8, y - 16, "start"),
   place(text, x, y - 14, "middle"),
@@ -131,7 +132,7 @@ const covers = (box, x, y) => box.left - 4 < x && x < box.right + 4 && box.top -
 
 /** How bad a place is: off the panel, on a point, on a line, or far down the list. */
 function blame(box, rank, { panel, dots, uprights, lines }) {
-  const wide = box.left < panel.x || box.right > panel.x + panel.width + 6;
+  const wide = box.left < panel.x || box.right > panel.x + panel.width + 10;
   const high = box.top < panel.head + 3 || box.bottom > panel.y + panel.height;
   return (
     20 * (wide || high) +
