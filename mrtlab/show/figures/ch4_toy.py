@@ -91,7 +91,7 @@ def weights_of_rules() -> go.Figure:
     rules: dict[str, tuple[str, Objective]] = {
         "likelihood": (MULTI, mle(now)),
         "best-of-n": (REWARD, best_of_n_sft(now, _DRAWN_REWARD)),
-        "reward-weighted": (REWARD, reward_weighted(now, _DRAWN_REWARD, beta=0.5)),
+        "weighted": (REWARD, reward_weighted(now, _DRAWN_REWARD, beta=0.5)),
         "REINFORCE": (MULTI, reinforce(now, _DRAWN_REWARD, baseline="mean")),
         "DPO": (MULTI, dpo(now, before, pairs, beta=_DRAWN_BETA)),
         "IPO": (MULTI, ipo(now, before, pairs, tau=ipo_tau(_DRAWN_MARGIN))),
@@ -121,7 +121,7 @@ def weights_of_rules() -> go.Figure:
         claim="Three rules only pull up. Three also push down",
         how="Four answers to one prompt, D has the highest reward. A policy that has learned for a while: it began at "
         f"{_list(_DRAWN_BEFORE)} and now says them with {_list(_DRAWN_NOW)}.",
-        alt="Signed weights of six rules on answers A to D. Likelihood, best-of-n and reward-weighted have none below "
+        alt="Signed weights of six rules on answers A to D. Likelihood, best-of-n and reward-weighted likelihood have none below "
         "zero; REINFORCE and DPO push A and B down and pull C and D up; IPO, past its margin, does the opposite.",
         columns=["rule", *answers],
         rows=rows,
@@ -171,7 +171,7 @@ def both_readings() -> go.Figure:
                             marker={"symbol": symbol, "size": 10, "color": MULTI},
                             hovertemplate=f"our {direction} KL, bin %{{x}}: %{{y:.3f}}<extra></extra>")  # fmt: skip
         number = "" if col == 1 else "2"
-        fig.add_annotation(text=f"<b>printed as {name} KL</b>", x=0, xref=f"x{number} domain", xanchor="left", y=1.02,
+        fig.add_annotation(text=f"<b>printed: {name}</b>", x=0, xref=f"x{number} domain", xanchor="left", y=1.02,
                            yref="paper", yanchor="bottom", showarrow=False, font={"size": 12})  # fmt: skip
         rows += [[name, *values] for values in zip(bins, *map(rounded, (bars, *(ours[d] for d in marks))), strict=True)]
     key = {"● our forward KL": MULTI, "✕ our reverse KL": MULTI, "■ printed bars": GREY}
