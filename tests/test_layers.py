@@ -16,10 +16,32 @@ def imported_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import mrtlab", "import mrtlab.theory", "import mrtlab.cli", "import mrtlab.lab.claims"]
+    "statement",
+    [
+        "import mrtlab",
+        "import mrtlab.theory",
+        "import mrtlab.cli",
+        "import mrtlab.lab.claims",
+        "from mrtlab.lm import TokenTree, encode",
+        "from mrtlab.lm.layout import row_layout",
+        "import mrtlab.show.explorables",
+    ],
 )
 def test_light_rooms_do_not_import_torch(statement):
-    assert "torch" not in imported_by(statement)
+    assert not {"torch", "transformers"} & imported_by(statement)
+
+
+def test_scoring_wakes_torch_when_it_is_asked_for_and_every_name_is_there():
+    statement = "import mrtlab.lm as lm; assert all(callable(getattr(lm, name)) for name in lm.__all__)"
+    assert {"torch", "transformers"} <= imported_by(statement)
+    assert "torch" not in imported_by("import mrtlab.lm as lm; assert {*lm.__all__} <= {*dir(lm)}")
+
+
+def test_a_name_that_is_not_there_is_missed_at_once():
+    import mrtlab.lm
+
+    with pytest.raises(AttributeError, match="no attribute 'leaf_probs'"):
+        mrtlab.lm.leaf_probs  # noqa: B018
 
 
 def test_the_package_itself_is_light():
