@@ -121,7 +121,7 @@ def weights_of_rules() -> go.Figure:
         claim="Three rules only pull up. Three also push down",
         how="Four answers to one prompt, D has the highest reward. A policy that has learned for a while: it began at "
         f"{_list(_DRAWN_BEFORE)} and now says them with {_list(_DRAWN_NOW)}.",
-        alt="Signed weights of six rules on answers A to D. Likelihood, plain or weighted, and best-of-n have none below "
+        alt="Signed weights of six rules on A to D. Likelihood, plain or weighted, and best-of-n have none below "
         "zero; REINFORCE and DPO push A and B down and pull C and D up; IPO, past its margin, does the opposite.",
         columns=["rule", *answers],
         rows=rows,
