@@ -84,7 +84,7 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: explorable("lotery"), "known are bins, budget, coverage, crossover, lottery, race, selection, variance"),
+        (lambda: explorable("lotery"), "known are bins, budget, coverage, crossover, lottery, race, selection, var"),
         (lambda: explorable("predict"), r"call predict\("),
         (lambda: explorable("lottery", temperature=1), r"'temperature' is no control.*k \(1 to 16 in steps of 1\)"),
         (lambda: explorable("lottery", k=17), "k = 17 is not a setting: expected 1 to 16"),

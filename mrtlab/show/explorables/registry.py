@@ -10,13 +10,15 @@ from mrtlab.show.explorables.common import Data, State, Table, Value
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """One value of a figure's state: its slider or menu, or a hidden value that a button changes.
+    """One value of a figure's state: its slider, menu or text field, or a hidden value that a button changes.
 
     Attributes:
         key: its name in the state and in the page's address.
         label: what stands at the slider.
         min, max, step, default: the allowed values; all ints, or all floats.
         values: allowed values that no step reaches, in order; see `Control.of`. Words make a menu.
+        length: characters that a text may have, see `Control.text`; 0 for all other controls.
+        lines: height of a text field.
         hidden: no slider.
         surprise: whether "Surprise me" may change it.
     """
@@ -30,6 +32,8 @@ class Control:
     hidden: bool = False
     surprise: bool = True
     values: tuple[Value, ...] = ()
+    length: int = 0
+    lines: int = 1
 
     @classmethod
     def of(cls, *values: Value, key: str, label: str, default: Value) -> "Control":
@@ -40,12 +44,27 @@ class Control:
         """
         return cls(key=key, label=label, min=values[0], max=values[-1], step=1, default=default, values=values)
 
+    @classmethod
+    def text(cls, *, key: str, label: str, default: str, length: int, lines: int = 1) -> "Control":
+        """A field for a text of at most so many characters, the empty text included.
+
+        >>> Control.text(key="prompt", label="Prompt", default="Name a fruit:", length=200).allowed
+        'a text of at most 200 characters'
+        """
+        longest = (default + " ") * length
+        return cls(key=key, label=label, min="", max=longest[:length], step=1, default=default, surprise=False,
+                   length=length, lines=lines)  # fmt: skip
+
     def check(self, value: object) -> Value:
         """Return the value as the control's own type, or refuse it in one sentence.
 
         >>> Control(key="k", label="K", min=1, max=16, step=1, default=1).check(4.0)
         4
         """
+        if self.length:
+            if not isinstance(value, str) or len(value) > self.length:
+                raise ValueError(f"{self.key} = {value!r:.60} is not a setting: expected {self.allowed}")
+            return value
         if self.values:
             if isinstance(value, bool) or value not in self.values:
                 raise ValueError(f"{self.key} = {value!r} is not a setting: expected {self.allowed}")
@@ -59,6 +78,8 @@ class Control:
     @property
     def allowed(self) -> str:
         """The allowed values in words."""
+        if self.length:
+            return f"a text of at most {self.length} characters"
         if self.values:
             return f"one of {', '.join(map(str, self.values))}"
         return f"{self.min} to {self.max} in steps of {self.step}"
@@ -72,9 +93,10 @@ class Entry:
         module: its file in ``show/js``.
         title: its claim, true at every setting.
         caption: one sentence on how to read it.
-        controls: its state, one number each.
+        controls: its state, one number or text each.
         compute, sentence, alt, table: its twin, see `twins`.
         edges: settings that are lessons; the parity vectors include them.
+        examples: settings that "Surprise me" picks from, where each control by itself would give nonsense.
     """
 
     module: str
@@ -86,6 +108,7 @@ class Entry:
     alt: Callable[[Data, State], str]
     table: Callable[[Data, State], Table]
     edges: tuple[dict[str, Value], ...]
+    examples: tuple[dict[str, Value], ...] = ()
 
     @property
     def default(self) -> dict[str, Value]:
@@ -260,8 +283,9 @@ REGISTRY: dict[str, Entry] = {
     "race": Entry(
         module="race.js",
         title="Four rules, one start, 100 arms: old data takes imitation to a ceiling, fresh data past it",
-        caption="Left: expected reward step by step; dotted, what one round of best-of-10 can reach. Right: where the "
-        "mass is. Plain, exact, equally large steps: trust where a rule ends; its speed would change with Adam.",
+        caption="Lines: expected reward, step by step; dotted, the ceiling: what one round of best-of-10 reaches. "
+        "Filled: where one rule’s mass is. Steps are plain, exact and equally large; with Adam and drawn "
+        "answers, as in the experiment, the same rules move at other speeds.",
         controls=(
             Control(key="peak", label="The reward peaks at", min=0, max=99, step=1, default=70),
             Control(key="steps", label="Steps", min=0, max=twins_race.MOST, step=1, default=200, surprise=False),

@@ -112,11 +112,11 @@ const alt = (data, state) =>
   `${percent(data.chosen.near)}, the reference ${percent(data.near)}.`;
 
 const table = ({ rules }, { steps }) => ({
-  columns: ["rule", `reward after ${steps}`, "passed the ceiling at step", "mass near the peak"],
+  columns: ["rule", `reward after ${steps}`, "passed the ceiling at step", "mass near the peak (±10)"],
   rows: rules.map(({ rule, rewards, near, passed }) => [
     RULES[rule],
     fixed(rewards.at(-1), 3),
-    String(passed ?? "not yet"),
+    `${passed ?? "not yet"}`,
     percent(near),
   ]),
 });
@@ -129,10 +129,10 @@ function layout({ width, height }) {
       lines: { x: 34, y: 34, width: width - 154, height: height - 260 },
       arms: { x: 34, y: height - 146, width: width - 40, height: 120 },
     };
-  const side = Math.round(width * 0.42);
+  const side = 0.42 * width;
   const rest = { y: 44, height: height - 74 };
   return {
-    lines: { x: 34, width: width - side - 160, ...rest },
+    lines: { x: 34, width: width - side - 168, ...rest },
     arms: { x: width - side + 36, width: side - 40, ...rest },
   };
 }
@@ -154,11 +154,12 @@ function drawLines({ rules, ceiling }, { steps, rule: chosen }, panel) {
   const x = (step) => panel.x + (panel.width * step) / MOST;
   const y = (reward) => bottom - panel.height * reward;
   const end = ({ rewards }) => y(rewards.at(-1));
-  let floor = -Infinity; // names keep 16 pixels apart, from the top down
+  let floor = -Infinity; // names keep 16 pixels apart
   const order = rules.toSorted((a, b) => end(a) - end(b));
   const names = order.map((one, place) => {
     floor = Math.max(floor + 16, Math.min(end(one) + 4, bottom - 16 * (3 - place)));
-    return words(x(steps) + 10, floor, short(one.rule), `small halo ${one.rule === chosen ? "strong" : ""}`);
+    const name = words(right + 12, floor, short(one.rule), `small ${one.rule === chosen ? "strong" : ""}`);
+    return line(x(steps), end(one), right + 9, floor - 4, "grid") + name;
   });
   const curves = rules.map(({ rule, rewards }) => {
     const kind = `${isOld(rule) ? "old" : ""} ${rule === chosen ? "" : "thin"}`;
@@ -174,9 +175,9 @@ function drawLines({ rules, ceiling }, { steps, rule: chosen }, panel) {
     mark(panel.x, bottom, "0"),
     mark(right, bottom, `${MOST} steps`),
     line(panel.x, y(ceiling), right, y(ceiling), "goal"),
-    ...curves,
-    words(panel.x + 4, y(ceiling) - 7, `one round of best-of-10: ${fixed(ceiling, 2)}`, "small halo"),
     ...names,
+    ...curves,
+    words(panel.x + 4, y(ceiling) - 7, `ceiling: ${fixed(ceiling, 2)}`, "small halo"),
   ];
 }
 
