@@ -180,6 +180,16 @@ def test_drawing_at_random_switches_the_rule(visit, tmp_path):
     assert page.evaluate("location.hash").endswith("by=random&seed=2&draw=3")
 
 
+def test_the_race_runs_from_the_start_to_the_last_step(visit, tmp_path):
+    page = visit(write_page(tmp_path, [explorable("race", steps=40)]))
+    page.locator("button:has-text('Run the race')").click()
+    page.wait_for_function("Number(document.querySelector('input[name=steps]').value) < 40")
+    page.wait_for_function("location.hash === '#race:peak=70&steps=200&rule=old'")
+    page.locator("input[name=peak]").press("ArrowLeft")
+    assert page.evaluate("location.hash") == "#race:peak=69&steps=200&rule=old"
+    assert page.locator(".mrt-sentence").inner_text().startswith("Step 200 of best-of-10, old data")
+
+
 def test_readers_who_want_less_motion_get_no_film(visit, url):
     page = visit(url, reduced_motion="reduce")
     page.locator("#lottery button:has-text('Train 20 times')").click()

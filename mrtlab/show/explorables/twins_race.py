@@ -2,8 +2,8 @@
 
 Four rules start at the reference policy of the 100 arms and take the same plain gradient steps on its logits, each
 step the exact expectation over what would be drawn. `mrtlab.theory.race` runs the same world as one would train: with
-drawn answers and Adam, which rescales each logit's move. Where these rules end for peaks at
-arms 70 and 20 agrees (tests/show/test_explorables_race.py); how fast they get there does not.
+drawn answers and Adam, which rescales each logit's move. For peaks at arms 70 and 20 both end alike
+(tests/show/test_explorables_race.py); how fast they get there differs.
 """
 
 from functools import lru_cache
