@@ -1,0 +1,25 @@
+"""Families of questions whose right answers, and how often each should come, are known exactly.
+
+>>> import numpy as np
+>>> from mrtlab.data.tasks import family
+>>> family("fruits").truth(family("fruits").questions(1, rng=np.random.default_rng(0))[0]).p[:2]
+array([0.05, 0.05])
+"""
+
+from mrtlab.data.tasks.core import Family, Law, Question, Split
+from mrtlab.data.tasks.pick import PICKS
+
+FAMILIES: dict[str, Family] = {found.name: found for found in PICKS}
+
+__all__ = ["FAMILIES", "Family", "Law", "Question", "Split", "family"]
+
+
+def family(name: str) -> Family:
+    """A family by name.
+
+    Raises:
+        ValueError: there is none of that name; the message lists them.
+    """
+    if name not in FAMILIES:
+        raise ValueError(f"unknown family {name!r}: choose from {', '.join(FAMILIES)}")
+    return FAMILIES[name]
