@@ -1,4 +1,4 @@
-// crossover.js: learn the rule from n strings, or choose among N candidates? Closed forms, over the length of a reply.
+// crossover.js: learn the rule from n strings, or choose among N candidates? Closed forms over a reply's length.
 
 import { NARROW, define, fixed, line, percent, tag, ticks, whole, words } from "./core.js";
 import { chanceSeen } from "./theory.js";
@@ -65,19 +65,19 @@ const table = (data, { c }) => ({
   }),
 });
 
-// --- drawing --------------------------------------------------------------------------------------------
+// --- drawing ---
 
 /** The chances and, beside or under them, the candidates needed. */
 function layout({ width, height }) {
   if (width < NARROW)
     return {
-      chances: { x: 40, y: 46, width: width - 46, height: height - 46 - 270, head: 16 },
+      chances: { x: 40, y: 46, width: width - 46, height: height - 316, head: 16 },
       needed: { x: 40, y: height - 180, width: width - 46, height: 134, head: height - 202 },
     };
   const side = Math.round(width * 0.36);
   return {
-    chances: { x: 40, y: 46, width: width - side - 84, height: height - 46 - 46, head: 16 },
-    needed: { x: width - side + 44, y: 46, width: side - 50, height: height - 46 - 46, head: 16 },
+    chances: { x: 40, y: 46, width: width - side - 84, height: height - 92, head: 16 },
+    needed: { x: width - side + 44, y: 46, width: side - 50, height: height - 92, head: 16 },
   };
 }
 
@@ -87,122 +87,75 @@ const along = (panel) => (t) => panel.x + (panel.width * (t - SHORTEST)) / (LONG
 function axis(panel, x) {
   const bottom = panel.y + panel.height;
   return [
-    ...[8, 16, 32, 48, 64].map(
-      (t) =>
-        line(x(t), bottom, x(t), bottom + 5, "axis") +
-        words(x(t), bottom + 20, String(t), "muted small", "middle"),
-    ),
+    ...[8, 16, 32, 48, 64].map((t) => {
+      const name = words(x(t), bottom + 20, String(t), "muted small", "middle");
+      return line(x(t), bottom, x(t), bottom + 5, "axis") + name;
+    }),
     words(panel.x + panel.width, bottom + 38, "T, bits in a reply", "muted small", "end"),
   ];
 }
 
-const shown = (crossover) => crossover >= SHORTEST && crossover <= LONGEST;
+const rung = (panel, y, text) =>
+  line(panel.x, y, panel.x + panel.width, y, y < panel.y + panel.height - 1 ? "grid" : "axis") +
+  words(panel.x - 8, y + 4, text, "muted small", "end");
 
-/** A vertical line where both ways are equal. */
-function meeting({ crossover }, panel, x) {
-  return shown(crossover) ? line(x(crossover), panel.y, x(crossover), panel.y + panel.height, "goal") : "";
-}
-
-// --- names beside their points, clear of lines and of each other ------------------------------------------
-
-const LETTER = 7.3; // px, as wide as a letter of a bold name is on average
-
-/** A text that starts, ends or is centred at (x, y), and the box it fills. */
-function place(text, x, y, anchor) {
-  const wide = text.length * LETTER;
-  const left = anchor === "start" ? x : anchor === "end" ? x - wide : x - wide / 2;
-  return { text, x, y, anchor, left, right: left + wide, top: y - 12, bottom: y + 4 };
-}
-
-/** Right, left, above or below of a point, the place we like best first. */
-const around = (text, x, y) => [
-  place(text, x + 10, y - 10, "start"),
-  place(text, x - 10, y + 19, "end"),
-  place(text, x + 10, y + 19, "start"),
-  place(text, x - 10, y - 10, "end"),
-  place(text, x + 5, y - 13, "start"),
-  place(text, x + 8, y + 25, "end"),
-  place(text, x - 8, y - 16, "start"),
-  place(text, x, y - 14, "middle"),
-  place(text, x, y + 23, "middle"),
-];
-
-const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-const covers = (box, x, y) => box.left - 4 < x && x < box.right + 4 && box.top - 2 < y && y < box.bottom + 2;
-
-/** How bad a place is: off the panel, on a point, on a line, or far down the list. */
-function blame(box, rank, { panel, dots, uprights, lines }) {
-  const wide = box.left < panel.x || box.right > panel.x + panel.width + 10;
-  const high = box.top < panel.head + 3 || box.bottom > panel.y + panel.height;
-  return (
-    20 * (wide || high) +
-    8 * dots.some(([x, y]) => covers(box, x, y)) +
-    4 * uprights.some((x) => covers(box, x, box.y)) +
-    3 * lines.some(([x, y]) => covers(box, x, y)) +
-    0.1 * rank
-  );
-}
-
-/** The pair of places with the least blame; the upper point keeps the upper name. */
-function placeNames(upper, lower, drawn) {
-  const pairs = upper.flatMap((a, i) =>
-    lower.map((b, j) => ({
-      boxes: [a, b],
-      cost: 20 * (overlap(a, b) || a.y > b.y) + blame(a, i, drawn) + blame(b, j, drawn),
-    })),
-  );
-  return pairs.reduce((best, pair) => (pair.cost < best.cost ? pair : best)).boxes;
-}
-
-/** Where both ways are equal, in words at the foot of that line, on its free side. */
-function meetingName({ crossover }, panel, x, names) {
-  if (!shown(crossover)) return "";
+/** Where both ways are equal: a line; given names, words on its free side. */
+function meeting({ crossover }, panel, x, names) {
+  if (crossover < SHORTEST || crossover > LONGEST) return "";
+  const [at, foot] = [x(crossover), panel.y + panel.height];
+  const upright = line(at, panel.y, at, foot, "goal");
+  if (!names) return upright;
+  const left = at + 114 > panel.x + panel.width || names.some(({ y, right }) => y > foot - 26 && right > at);
   const text = `equal at T = ${fixed(crossover, 1)}`;
-  const foot = panel.y + panel.height - 10;
-  const right = place(text, x(crossover) + 7, foot, "start");
-  const left = place(text, x(crossover) - 7, foot, "end");
-  const free = (box) => box.right < panel.x + panel.width + 6 && !names.some((name) => overlap(box, name));
-  const { x: at, y, anchor } = free(right) ? right : left;
-  return words(at, y, text, "small halo", anchor);
+  return upright + words(at + (left ? -7 : 7), foot - 10, text, "small halo", left ? "end" : "start");
+}
+
+// Where names may stand: right and down of the point, and what share lies to the left.
+const PLACES = [[10, -10, 0], [-10, 19, 1], [10, 19, 0], [-10, -10, 1], [5, -13, 0], [8, 25, 1], [0, 23, 0.5]];
+
+/** The place with the least in its way: a name above, points with weights. */
+function beside([text, atX, atY], panel, marks, above) {
+  const places = PLACES.map(([dx, dy, share], rank) => {
+    const [y, wide] = [atY + dy, 7.3 * text.length];
+    const left = atX + dx - wide * share;
+    const right = left + wide;
+    const wider = left < panel.x || right > panel.x + panel.width + 10;
+    const higher = y < panel.head + 15 || y > panel.y + panel.height - 4;
+    const mixed = above ? y < above.y + (left < above.right && above.left < right ? 16 : 0) : dy > 0;
+    const hit = ([px, py]) => left - 4 < px && px < right + 4 && y - 14 < py && py < y + 6;
+    const hits = marks.reduce((sum, [weight, points]) => sum + weight * points.some(hit), 0);
+    return { text, y, left, right, cost: (wider || higher || mixed ? 20 : 0) + hits + rank / 10 };
+  });
+  return places.sort((one, other) => one.cost - other.cost)[0];
 }
 
 function drawChances(data, { t, c, m }, panel) {
   const bottom = panel.y + panel.height;
   const x = along(panel);
   const y = (value) => bottom - panel.height * value;
-  const curve = Array.from({ length: 113 }, (_, i) => SHORTEST + i / 2).map((length) => [
-    x(length),
-    y(chanceSeen(c ** length, m)),
-  ]);
-  const level = ticks(1).map(
-    ([value, text]) =>
-      line(panel.x, y(value), panel.x + panel.width, y(value), value ? "grid" : "axis") +
-      words(panel.x - 8, y(value) + 4, text, "muted small", "end"),
-  );
-  const dots = [
-    { text: `learn ${chance(data.learn)}`, value: data.learn },
-    { text: `choose ${chance(data.choose)}`, value: data.choose },
-  ].sort((one, other) => other.value - one.value);
-  const between = [0.25, 0.5, 0.75].map((share) => [x(t), y(data.learn + share * (data.choose - data.learn))]);
-  const learning = curve.map(([place]) => [place, y(data.learn)]);
-  const names = placeNames(...dots.map(({ text, value }) => around(text, x(t), y(value))), {
-    panel,
-    dots: dots.map(({ value }) => [x(t), y(value)]),
-    uprights: shown(data.crossover) ? [x(data.crossover)] : [],
-    lines: [...curve, ...learning, ...between],
-  });
+  const fine = Array.from({ length: 113 }, (_, i) => SHORTEST + i / 2);
+  const curve = fine.map((length) => [x(length), y(chanceSeen(c ** length, m))]);
+  const [upper, lower] = ["learn", "choose"]
+    .map((way) => [`${way} ${chance(data[way])}`, x(t), y(data[way])])
+    .sort((one, other) => one[2] - other[2]);
+  const marks = [
+    [8, [upper.slice(1), lower.slice(1)]],
+    [4, fine.map((_, i) => [x(data.crossover), panel.y + 4 * i])],
+    [3, [...curve, ...curve.map(([place]) => [place, y(data.learn)])]],
+  ];
+  const first = beside(upper, panel, marks);
+  const names = [first, beside(lower, panel, marks, first)];
   return [
     words(0, panel.head, "chance of a right reply"),
-    ...level,
+    ...ticks(1).map(([value, text]) => rung(panel, y(value), text)),
     ...axis(panel, x),
-    meeting(data, panel, x),
+    meeting(data, panel, x, names),
     line(panel.x, y(data.learn), panel.x + panel.width, y(data.learn), "curve single-line"),
     tag("polyline", { points: corners(curve), class: "curve best-line" }),
     line(x(t), y(data.learn), x(t), y(data.choose), "axis"),
     tag("circle", { cx: x(t), cy: y(data.learn), r: 6.5, class: "dot single" }),
     tag("circle", { cx: x(t), cy: y(data.choose), r: 6.5, class: "dot best" }),
-    meetingName(data, panel, x, names),
-    ...names.map((box) => words(box.x, box.y, box.text, "strong halo", box.anchor)),
+    ...names.map((box) => words((box.left + box.right) / 2, box.y, box.text, "strong halo", "middle")),
   ];
 }
 
@@ -218,11 +171,7 @@ function drawNeeded(data, { t, m }, panel) {
   const text = `N = ${whole(m)}`;
   return [
     words(panel.x - 40, panel.head, "candidates to match learning (log)"),
-    ...powers.map(
-      (power) =>
-        line(panel.x, y(10 ** power), panel.x + panel.width, y(10 ** power), power ? "grid" : "axis") +
-        words(panel.x - 8, y(10 ** power) + 4, power ? `10${raised(power)}` : "1", "muted small", "end"),
-    ),
+    ...powers.map((power) => rung(panel, y(10 ** power), power ? `10${raised(power)}` : "1")),
     ...axis(panel, x),
     meeting(data, panel, x),
     line(panel.x, y(m), panel.x + panel.width, y(m), "reference"),
