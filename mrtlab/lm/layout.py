@@ -214,7 +214,7 @@ def _chains(depth: Int[np.ndarray, "n"]) -> list[tuple[Int[np.ndarray, "d"], int
     return found
 
 
-def _padded(rows: Sequence[Int[np.ndarray, "n"]]) -> Int[np.ndarray, "rows width"]:
+def _padded(rows: Sequence[Int[np.ndarray, "_n"]]) -> Int[np.ndarray, "rows width"]:
     """Ragged rows as one table, filled up with `PAD` on the right."""
     table = np.full((len(rows), max((len(row) for row in rows), default=0)), PAD)
     for i, row in enumerate(rows):

@@ -74,7 +74,7 @@ def _parts(index: int, tree: TokenTree, max_tokens: int | None) -> list[Part]:
     return [_part(index, tree, np.flatnonzero(np.isin(last, group)), paths) for group in groups]
 
 
-def _part(index: int, tree: TokenTree, answers: Int[np.ndarray, "m"], paths: list[Int[np.ndarray, "R"]]) -> Part:
+def _part(index: int, tree: TokenTree, answers: Int[np.ndarray, "m"], paths: list[Int[np.ndarray, "_R"]]) -> Part:
     small = tree.take(answers)
     edges = np.zeros(small.n_edges, dtype=np.int64)
     edges[small.path] = np.concatenate([paths[i] for i in answers])
