@@ -6,10 +6,17 @@
 array([0.05, 0.05])
 """
 
+from mrtlab.data.tasks.biographies import Biographies
+from mrtlab.data.tasks.choices import Choices
 from mrtlab.data.tasks.core import Family, Law, Question, Split
+from mrtlab.data.tasks.dates import Dates
+from mrtlab.data.tasks.facts import Facts
+from mrtlab.data.tasks.numbers import Numbers
 from mrtlab.data.tasks.pick import PICKS
 
-FAMILIES: dict[str, Family] = {found.name: found for found in PICKS}
+FAMILIES: dict[str, Family] = {
+    found.name: found for found in (*PICKS, Numbers(), Dates(), Choices(), Biographies(), Facts())
+}
 
 __all__ = ["FAMILIES", "Family", "Law", "Question", "Split", "family"]
 

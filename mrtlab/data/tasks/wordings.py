@@ -5,6 +5,7 @@ Held-out wordings come in two kinds: parts of training in a combination it never
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -67,11 +68,13 @@ def wordings(*, kinds: tuple[str, ...] = ("random", "uniform", "example"), split
 
 def draw_wording(kind: str, *, rng: np.random.Generator, split: Split = "train") -> Wording:
     """One wording of a kind."""
-    found = _CACHE.setdefault((kind, split), wordings(kinds=(kind,), split=split))
+    found = _of_kind(kind, split)
     return found[int(rng.integers(len(found)))]
 
 
-_CACHE: dict[tuple[str, Split], list[Wording]] = {}
+@cache
+def _of_kind(kind: str, split: Split) -> list[Wording]:
+    return wordings(kinds=(kind,), split=split)
 
 
 def _composed(kind: str) -> list[Wording]:
