@@ -120,7 +120,7 @@ def attend(
     to_path = to_path.masked_fill(~(t.sliding_path if slides else t.path_mask), -torch.inf)
 
     scores = torch.cat([to_prompt, _scattered(to_path, t.slot, q.shape)], dim=-1)
-    share = scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype)
+    share = _shares(scores)
     share = nn.functional.dropout(share, p=dropout, training=module.training)
     from_path = _gathered(share[..., t.n_prompt :], t.own) @ _gathered(v, t.chain)
     out = share[..., : t.n_prompt] @ v_prompt + _scattered(from_path, t.slot, q.shape)
@@ -137,11 +137,16 @@ def _prompt_attention(
     causal = torch.ones(n, n, dtype=torch.bool, device=q.device).tril()
     scores = _capped(q * scale @ k.transpose(-1, -2), softcap)
     scores = scores.masked_fill(~(causal if mask is None else mask), -torch.inf)
-    return scores.softmax(dim=-1, dtype=torch.float32).to(q.dtype) @ v
+    return _shares(scores) @ v
 
 
 def _capped(scores: torch.Tensor, softcap: float | None) -> torch.Tensor:
     return scores if softcap is None else softcap * torch.tanh(scores / softcap)
+
+
+def _shares(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax in single precision at least."""
+    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
 
 
 def _split(x: torch.Tensor, n_prompt: int) -> tuple[torch.Tensor, torch.Tensor]:
