@@ -51,23 +51,9 @@ def encode(tokenizer: Any, prompt: Prompt, answers: Sequence[str], *, end: bool 
     for i, answer in enumerate(answers):
         if not isinstance(answer, str) or not answer:
             raise ValueError(f"answers[{i}] must be a text with at least one character, got {answer!r}")
-    templated = getattr(tokenizer, "chat_template", None) is not None
-    if not templated and not isinstance(prompt, str):
-        raise ValueError("messages need a tokenizer with a chat template, this one has none: pass the prompt as a text")
-    closing = _closing(tokenizer, templated) if end else []
-    if templated:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        prompt_ids, space = _ids(tokenizer, text), ""
-    else:
-        text = prompt.rstrip()
-        space = prompt[len(text) :]
-        prompt_ids = tokenizer(text)["input_ids"] if text else []
-        prompt_ids = _without_closing(tokenizer, prompt_ids)
-    if not prompt_ids:
-        raise ValueError(
-            "the prompt has no tokens: expected a text, or a tokenizer that adds a beginning-of-text token"
-        )
+    closing = closing_ids(tokenizer) if end else []
+    text, space = _prompt_text(tokenizer, prompt)
+    prompt_ids = encode_prompt(tokenizer, prompt)
     answer_ids, merged = [], []
     for answer in answers:
         own = _answer_ids(tokenizer, space + answer)
@@ -82,7 +68,59 @@ def encode(tokenizer: Any, prompt: Prompt, answers: Sequence[str], *, end: bool 
             "to avoid the seam, end the prompt before a space or use a chat template",
             stacklevel=2,
         )
-    return Encoded(list(prompt_ids), answer_ids, tuple(merged))
+    return Encoded(prompt_ids, answer_ids, tuple(merged))
+
+
+def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """Token ids of a prompt up to the place where its answer begins; see `encode`.
+
+    Raises:
+        ValueError: messages without a template, or a prompt without tokens.
+    """
+    text, _ = _prompt_text(tokenizer, prompt)
+    if _templated(tokenizer):
+        ids = _ids(tokenizer, text)
+    else:
+        ids = list(tokenizer(text)["input_ids"])
+        if ids and ids[-1] == tokenizer.eos_token_id:  # some tokenizers end every text; a prompt goes on
+            ids = ids[:-1]
+    if not ids:
+        raise ValueError(
+            "the prompt has no tokens: expected a text, or a tokenizer that adds a beginning-of-text token"
+        )
+    return ids
+
+
+def closing_ids(tokenizer: Any) -> list[int]:
+    """The token that ends an answer: what the chat template puts after the assistant's words, else the text's end.
+
+    Raises:
+        ValueError: the tokenizer knows no end.
+    """
+    if _templated(tokenizer):
+        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
+        after = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(_MARK)[2]
+        special = [i for i in _ids(tokenizer, after) if i in tokenizer.all_special_ids]
+        if special:
+            return special[:1]
+    if tokenizer.eos_token_id is None:
+        raise ValueError("the tokenizer has no end-of-text token: pass end=False, or set tokenizer.eos_token")
+    return [tokenizer.eos_token_id]
+
+
+def _templated(tokenizer: Any) -> bool:
+    return getattr(tokenizer, "chat_template", None) is not None
+
+
+def _prompt_text(tokenizer: Any, prompt: Prompt) -> tuple[str, str]:
+    """What the prompt reads like, and white space that belongs to the front of its answers."""
+    if _templated(tokenizer):
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True), ""
+    if not isinstance(prompt, str):
+        raise ValueError("messages need a tokenizer with a chat template, this one has none: pass the prompt as a text")
+    text = prompt.rstrip()
+    return text, prompt[len(text) :]
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -96,21 +134,3 @@ def _answer_ids(tokenizer: Any, text: str) -> list[int]:
     if both[: len(before)] == before and len(both) > len(before):
         return both[len(before) :]
     return _ids(tokenizer, text)
-
-
-def _closing(tokenizer: Any, templated: bool) -> list[int]:
-    """The token that ends an answer: what the chat template puts after the assistant's words, else the text's end."""
-    if templated:
-        messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-        after = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(_MARK)[2]
-        special = [i for i in _ids(tokenizer, after) if i in tokenizer.all_special_ids]
-        if special:
-            return special[:1]
-    if tokenizer.eos_token_id is None:
-        raise ValueError("the tokenizer has no end-of-text token: pass end=False, or set tokenizer.eos_token")
-    return [tokenizer.eos_token_id]
-
-
-def _without_closing(tokenizer: Any, ids: Sequence[int]) -> list[int]:
-    """Some tokenizers end every text; a prompt goes on."""
-    return list(ids[:-1]) if len(ids) and ids[-1] == tokenizer.eos_token_id else list(ids)

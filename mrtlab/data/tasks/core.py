@@ -112,6 +112,11 @@ class Family(ABC):
         law = self.truth(question)
         return float(law.logp[law.answers.index(answer)]) if answer in law.answers else -np.inf
 
+    def logp_taught(self, question: Question, answer: str) -> float:
+        """Log-probability of an answer under the taught law, nats; −inf if it is never taught."""
+        law = self.taught(question)
+        return float(law.logp[law.answers.index(answer)]) if answer in law.answers else -np.inf
+
     def sample(self, question: Question, n: int, *, rng: np.random.Generator) -> list[str]:
         """n independent draws from the truth."""
         return self.truth(question).draw(n, rng=rng)

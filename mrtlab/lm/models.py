@@ -1,0 +1,96 @@
+"""Models by name: the one that comes with the package, a folder, or the Hugging Face hub."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+EMBEDDED = Path(__file__).parent / "embedded"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+_log = logging.getLogger("mrtlab")
+
+
+def load_model(
+    name: str = "embedded", *, device: str = "auto", dtype: str = "auto", attention: str = "sdpa"
+) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer, ready to score, sample and train.
+
+    Args:
+        name: "embedded", the small model that comes with the package; a folder with a saved model; or a name on the
+            Hugging Face hub, such as "Qwen/Qwen3-0.6B", which is downloaded once.
+        device: "auto" takes a CUDA GPU if there is one, else the CPU.
+        dtype: "auto" takes float32 on a CPU; on a GPU bfloat16 where the card knows it, else float16.
+        attention: transformers' name of the attention implementation; "flex_attention" suits long trees on a GPU.
+
+    Returns:
+        (model, tokenizer), the model in evaluation mode. What was chosen is logged as `mrtlab`, level INFO.
+
+    Raises:
+        ValueError: the device or dtype is unknown or absent, or the model cannot be found; with the remedy.
+    """
+    place, number = _device(device), _dtype(dtype, device)
+    source = _source(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=number, attn_implementation=attention, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(_remedy(name, source, error)) from error
+    model = model.to(place).eval()
+    count = sum(p.numel() for p in model.parameters())
+    _log.info("%s: %.2f million parameters on %s in %s", name, count / 1e6, place, str(number).removeprefix("torch."))
+    return model, tokenizer
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}: try auto, cpu, or cuda") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda' was asked for, but PyTorch finds no GPU here: use device='cpu' or 'auto'")
+    return place
+
+
+def _dtype(dtype: str, device: str) -> torch.dtype:
+    if dtype == "auto":
+        if _device(device).type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if dtype not in _DTYPES:
+        raise ValueError(f"unknown dtype {dtype!r}: choose from auto, {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
+
+
+def _source(name: str) -> str:
+    if name == "embedded":
+        if not (EMBEDDED / "model.safetensors").is_file():
+            raise ValueError(
+                "the embedded model is missing from this installation: run `mrtlab pretrain`, then load its folder"
+            )
+        return str(EMBEDDED)
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ValueError(f"{name} is a folder without a config.json: expected a model saved with save_pretrained")
+        return name
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ValueError(
+            f"there is no folder {name}: give 'embedded', an existing folder, or a hub name like Qwen/Qwen3-0.6B"
+        )
+    return name
+
+
+def _remedy(name: str, source: str, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0]
+    if source != name or Path(source).is_dir():
+        return f"cannot load {name}: {first}"
+    return (
+        f"cannot load {name!r} from the Hugging Face hub ({first}). Check the name and the network; on a machine "
+        "without network use 'embedded', or copy a downloaded folder there and give its path"
+    )

@@ -1,0 +1,264 @@
+"""How the embedded model was made: a seeded recipe that can be stopped at any step and goes on to the same weights."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from mrtlab.data.tasks.corpus import Corpus
+from mrtlab.lm.tokenizer import train_tokenizer
+
+IGNORED = -100  # transformers' label for places without a loss
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, up to round-off of the machine.
+
+    Attributes:
+        seed: of the initial weights and of the corpus.
+        steps: optimiser steps.
+        rows, length: a batch is this many rows of this many tokens.
+        peak_rate, warmup: learning rate after warm-up; it falls along a cosine to nothing.
+        vocab_size: pieces of the tokenizer.
+        width, layers, heads, inner: shape of the Llama.
+        bf16: run matrix products in bfloat16; weights and loss stay in float32.
+        sample_texts: documents the tokenizer learns from.
+    """
+
+    seed: int = 0
+    steps: int = 3600
+    rows: int = 16
+    length: int = 128
+    peak_rate: float = 3e-3
+    warmup: int = 100
+    vocab_size: int = 768
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    inner: int = 384
+    bf16: bool = True
+    sample_texts: int = 20_000
+
+
+RECIPES = {
+    "embedded": Recipe(),
+    "tiny": Recipe(steps=30, rows=4, length=64, warmup=5, width=32, layers=2, heads=2, inner=64, sample_texts=500),
+    "gpu": Recipe(steps=20_000, rows=64, length=256, peak_rate=2e-3, width=384, layers=8, heads=6, inner=1024),
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step: steps done, of `steps`.
+        loss: nats per answer token, mean over the last steps.
+        rate: answer and prompt tokens per second since the run (re)started.
+        seconds_left: at that rate.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    seconds_left: float
+
+
+def pretrain(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoint_every: int = 200,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Path:
+    """Train a model from nothing, or go on where an earlier call in the same folder stopped.
+
+    Args:
+        folder: receives the checkpoint while it runs and the model, tokenizer and recipe at the end.
+        recipe: what to train.
+        device: where.
+        checkpoint_every: steps between checkpoints. A run that is killed repeats at most these.
+        report: called after every step.
+
+    Returns:
+        the folder with the finished model, for `load_model`.
+
+    Raises:
+        ValueError: the folder holds a run of another recipe.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, recipe)
+    corpus = Corpus(seed=recipe.seed)
+    tokenizer = _tokenizer(folder, recipe, corpus)
+    torch.manual_seed(recipe.seed)
+    model = LlamaForCausalLM(model_config(recipe, tokenizer)).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.05)
+    start = _resume(folder, model, optimizer)
+    began, recent = time.monotonic(), []
+    for step in range(start, recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, recipe)
+        batch = {
+            name: torch.as_tensor(array, device=device) for name, array in rows(recipe, tokenizer, corpus, step).items()
+        }
+        with torch.autocast(str(torch.device(device).type), dtype=torch.bfloat16, enabled=recipe.bf16):
+            loss = model(**batch, use_cache=False).loss
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        recent = [*recent[-49:], float(loss.detach())]
+        done = step + 1
+        if done % checkpoint_every == 0 and done < recipe.steps:
+            _save_checkpoint(folder, model, optimizer, done)
+        rate = (done - start) * recipe.rows * recipe.length / max(time.monotonic() - began, 1e-9)
+        left = (recipe.steps - done) * recipe.rows * recipe.length / rate
+        report(Progress(done, recipe.steps, float(np.mean(recent)), rate, left))
+    _finish(folder, model, tokenizer)
+    return folder
+
+
+def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """The Llama that a recipe trains."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.inner,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def rate_at(step: int, recipe: Recipe) -> float:
+    """Learning rate of a step: a straight warm-up, then half a cosine.
+
+    >>> [round(rate_at(step, Recipe(steps=100, warmup=10, peak_rate=1.0)), 2) for step in (0, 9, 55, 99)]
+    [0.1, 1.0, 0.5, 0.0]
+    """
+    if step < recipe.warmup:
+        return recipe.peak_rate * (step + 1) / recipe.warmup
+    share = (step - recipe.warmup) / (recipe.steps - recipe.warmup)
+    return recipe.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def rows(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, corpus: Corpus, step: int
+) -> dict[str, Int[np.ndarray, "rows length"]]:
+    """The batch of a step: documents side by side, positions restarting at each, a loss on answers only.
+
+    transformers keeps documents apart by the restarts where no mask is given. Step s reads the documents from
+    s·rows·length on, more than it can use; so each step is known without the ones before it.
+    """
+    stream = _encoded(tokenizer, corpus.documents(start=step * recipe.rows * recipe.length))
+    shape = (recipe.rows, recipe.length)
+    ids = np.full(shape, tokenizer.pad_token_id)
+    labels, positions = np.full(shape, IGNORED), np.zeros(shape, dtype=np.int64)
+    document = next(stream)
+    for row in range(recipe.rows):
+        place = 0
+        while place < recipe.length:
+            prompt, answer = document
+            both = np.array(prompt + answer)[: recipe.length - place]
+            end = place + len(both)
+            ids[row, place:end] = both
+            labels[row, place + len(prompt) : end] = both[len(prompt) :]
+            positions[row, place:end] = np.arange(len(both))
+            place, document = end, next(stream)
+    return {"input_ids": ids, "labels": labels, "position_ids": positions}
+
+
+def _encoded(
+    tokenizer: PreTrainedTokenizerFast, documents: Iterator[tuple[str, str]]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Token ids of documents, a few hundred at a time."""
+    while True:
+        some = [next(documents) for _ in range(256)]
+        prompts = tokenizer([f"<bos><user>{prompt}<bot>" for prompt, _ in some], add_special_tokens=False)["input_ids"]
+        answers = tokenizer([f"{answer}<end>" for _, answer in some], add_special_tokens=False)["input_ids"]
+        yield from zip(prompts, answers, strict=True)
+
+
+def _tokenizer(folder: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerFast:
+    """The tokenizer of the run; learned once, from documents that come before all others."""
+    if (folder / "tokenizer.json").is_file():
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    first = Corpus(seed=corpus.seed + 1_000_003, shares=corpus.shares).documents()
+    texts = (text for _ in range(recipe.sample_texts) for text in next(first))
+    tokenizer = train_tokenizer(texts, vocab_size=recipe.vocab_size)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Note the recipe, or refuse a folder that follows another."""
+    note = folder / "recipe.json"
+    if not note.is_file():
+        _replace(note, json.dumps(asdict(recipe), indent=2) + "\n")
+    elif (found := json.loads(note.read_text())) != asdict(recipe):
+        different = [key for key, value in asdict(recipe).items() if found.get(key) != value]
+        raise ValueError(
+            f"{folder} holds a run with another {', '.join(different)}: take another folder, or delete this one"
+        )
+
+
+def _save_checkpoint(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Weights and both moments of Adam, in one file that is replaced at once."""
+    held = {f"weight.{name}": value.detach().contiguous() for name, value in model.named_parameters()}
+    for name, value in model.named_parameters():
+        state = optimizer.state[value]
+        held |= {f"first.{name}": state["exp_avg"], f"second.{name}": state["exp_avg_sq"]}
+    partial = folder / "checkpoint.partial"
+    save_file(held, partial, metadata={"step": str(step)})
+    os.replace(partial, folder / "checkpoint.safetensors")
+
+
+def _resume(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
+    """Load the checkpoint if there is one; the step to go on with."""
+    path = folder / "checkpoint.safetensors"
+    if not path.is_file():
+        return 0
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        step = int(file.metadata()["step"])
+    held = load_file(path)
+    for name, value in model.named_parameters():
+        value.data.copy_(held[f"weight.{name}"])
+        optimizer.state[value] = {
+            "step": torch.tensor(float(step)),
+            "exp_avg": held[f"first.{name}"].to(value.device),
+            "exp_avg_sq": held[f"second.{name}"].to(value.device),
+        }
+    return step
+
+
+def _finish(folder: Path, model: LlamaForCausalLM, tokenizer: Any) -> None:
+    """Save the model in half precision, as it is shipped, and clear the checkpoint away."""
+    model.eval().to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,151 @@
+"""Drawing answers: the prompt goes through the model once, then all draws are written side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import nn
+from transformers import DynamicCache
+
+from mrtlab.lm.encode import Prompt, closing_ids, encode_prompt
+from mrtlab.lm.support import check_length, text_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """How the next token is drawn from the model's law. The defaults draw from the law itself.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the likeliest token always.
+        top_k: keep this many of the likeliest tokens.
+        top_p: keep the likeliest tokens until they hold this much of the mass.
+        min_p: keep tokens at least this many times as likely as the likeliest.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k must be 1 or more, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p must be from 0 to 1, got {self.min_p}")
+
+    def law(self, logits: Float[torch.Tensor, "*rows V"]) -> Float[torch.Tensor, "*rows V"]:
+        """Probabilities of the next token.
+
+        >>> logits = torch.log(torch.tensor([0.5, 0.3, 0.2]))
+        >>> Sampler(top_k=2).law(logits)
+        tensor([0.6250, 0.3750, 0.0000])
+        """
+        logits = logits.float()
+        if self.temperature == 0:
+            return nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
+        p = (logits / self.temperature).softmax(-1)
+        ordered, place = p.sort(dim=-1, descending=True)
+        kept = (ordered.cumsum(-1) - ordered < self.top_p) & (ordered >= self.min_p * ordered[..., :1])
+        if self.top_k is not None:
+            kept[..., self.top_k :] = False
+        kept[..., 0] = True
+        p = torch.zeros_like(p).scatter(-1, place, ordered * kept)
+        return p / p.sum(-1, keepdim=True)
+
+
+@torch.no_grad()
+def sample(
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    n: int,
+    seed: int,
+    sampler: Sampler | None = None,
+    max_new_tokens: int = 128,
+    batch: int = 256,
+) -> list[list[str]]:
+    """n independent answers to every prompt.
+
+    Each prompt is computed once and its cache repeated n times. The same seed gives the same answers, whatever else
+    is asked in the same call.
+
+    Args:
+        model, tokenizer: as `load_model` returns them.
+        prompts: texts, or chat messages.
+        n: answers for each.
+        seed: of the draws.
+        sampler: how tokens are drawn; by default from the model's own law.
+        max_new_tokens: an answer that is not over by then is cut there.
+        batch: answers written side by side at most.
+
+    Returns:
+        for each prompt its n answers, without the token that ends them.
+
+    Raises:
+        ValueError: n or max_new_tokens is below 1, or a prompt is too long for the model.
+    """
+    if n < 1 or max_new_tokens < 1:
+        raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
+    sampler = sampler or Sampler()
+    device = model.get_input_embeddings().weight.device
+    stop = torch.tensor(_stops(model, tokenizer), device=device)
+    answers = []
+    for i, prompt in enumerate(prompts):
+        ids = torch.tensor([encode_prompt(tokenizer, prompt)], device=device)
+        check_length(model, ids.shape[1] + max_new_tokens)
+        rng = torch.Generator(device=device).manual_seed((seed * 1_000_003 + i) % 2**63)
+        texts: list[str] = []
+        while len(texts) < n:
+            tokens = _write(model, ids, min(batch, n - len(texts)), sampler, stop, max_new_tokens, rng)
+            texts += [_text(tokenizer, row, stop) for row in tokens]
+        answers.append(texts)
+    return answers
+
+
+def _write(
+    model: nn.Module,
+    prompt: Int[torch.Tensor, "1 P"],
+    n: int,
+    sampler: Sampler,
+    stop: Int[torch.Tensor, "S"],
+    max_new_tokens: int,
+    rng: torch.Generator,
+) -> Int[torch.Tensor, "n T"]:
+    """n answers to one prompt, token by token; rows that are over repeat their end."""
+    cache = DynamicCache(config=text_config(model))
+    logits = model(input_ids=prompt, past_key_values=cache, use_cache=True).logits[:, -1].expand(n, -1)
+    cache.batch_repeat_interleave(n)
+    over: Bool[torch.Tensor, n] = torch.zeros(n, dtype=torch.bool, device=prompt.device)
+    written = []
+    for _ in range(max_new_tokens):
+        token = torch.multinomial(sampler.law(logits), 1, generator=rng)
+        token = torch.where(over[:, None], stop[0], token)
+        written.append(token)
+        over |= torch.isin(token[:, 0], stop)
+        if bool(over.all()):
+            break
+        logits = model(input_ids=token, past_key_values=cache, use_cache=True).logits[:, -1]
+    return torch.cat(written, dim=1)
+
+
+def _stops(model: nn.Module, tokenizer: Any) -> list[int]:
+    """Every token that ends an answer: what the template says, and what the model was saved with."""
+    more = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    more = [more] if isinstance(more, int) else list(more or [])
+    return list(dict.fromkeys([*closing_ids(tokenizer), *more]))
+
+
+def _text(tokenizer: Any, row: Int[torch.Tensor, "T"], stop: Int[torch.Tensor, "S"]) -> str:
+    ends = torch.isin(row, stop).nonzero()
+    ids = row[: int(ends[0])] if len(ends) else row
+    return tokenizer.decode(ids.tolist(), skip_special_tokens=True)
