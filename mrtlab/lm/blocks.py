@@ -14,9 +14,14 @@ def block_mask(layout: RowLayout, *, device: torch.device, window: int | None = 
     end = torch.as_tensor(layout.end, device=device)
     position = torch.as_tensor(layout.positions, device=device)
 
-    def sees(b: Any, _: Any, q: Any, k: Any) -> Any:
-        allowed = (k <= q) & (q < end[b, k])
-        return allowed if window is None else allowed & (position[b, q] - position[b, k] < window)
-
     n_rows, length = layout.end.shape
-    return create_block_mask(sees, n_rows, None, length, length, device=str(device))
+    reach = length if window is None else window  # nothing in a row is further away than its length
+    return create_block_mask(
+        # A lambda: torch traces it, and the wrapper that a type checker puts around named functions cannot be traced.
+        lambda b, _, q, k: (k <= q) & (q < end[b, k]) & (position[b, q] - position[b, k] < reach),
+        n_rows,
+        None,
+        length,
+        length,
+        device=str(device),
+    )
