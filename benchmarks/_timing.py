@@ -15,11 +15,12 @@ from typing import Any
 from mrtlab.lab import provenance
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-SECTIONS = ("selection", "metrics", "variance_sim", "bandit")
+SECTIONS = ("selection", "metrics", "variance_sim", "bandit", "cpu_lm")
 _HEAD = """# Benchmark results
 
-Written by `python -m benchmarks.selection`, and by the same with `metrics`, `variance_sim` or `bandit`; do not edit.
-Times are CPU times of this process on one core, medians of interleaved repeats. `README.md` says how to read them.
+Written by `python -m benchmarks.selection`, and by the same with `metrics`, `variance_sim`, `bandit` or `cpu_lm`; do
+not edit. Times are CPU times of this process on one core, medians of interleaved repeats; `cpu_lm` says what it does
+differently. `README.md` says how to read them.
 """
 
 
@@ -98,19 +99,24 @@ def table(rows: Sequence[Comparison]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Command line of a benchmark: --tiny for a quick check, --out to write elsewhere."""
+def command_line() -> argparse.ArgumentParser:
+    """Command line of a benchmark: --tiny or --quick for a quick check, --out to write elsewhere."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tiny", action="store_true", help="small sizes, one repeat: checks that it runs")
+    parser.add_argument("--tiny", "--quick", action="store_true", help="small sizes, one repeat: checks that it runs")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file whose section is written (%(default)s)")
-    return parser.parse_args(argv)
+    return parser
 
 
-def write_section(name: str, body: str, *, out: Path, packages: Sequence[str]) -> None:
+def options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for on the command line."""
+    return command_line().parse_args(argv)
+
+
+def write_section(name: str, body: str, *, out: Path, packages: Sequence[str], cores: str = "one core") -> None:
     """Replace one section of the results file, keep the others, and print what was written."""
     machine = provenance.hardware()
     versions = ", ".join(f"{key} {value}" for key, value in provenance.versions(packages).items())
-    origin = f"*{provenance.today()}, commit {provenance.commit()}; {machine['cpu']}, one core; {versions}.*"
+    origin = f"*{provenance.today()}, commit {provenance.commit()}; {machine['cpu']}, {cores}; {versions}.*"
     text = out.read_text("utf-8") if out.is_file() else ""
     sections = {key: _between(text, key) for key in SECTIONS}
     sections[name] = f"{body.strip()}\n\n{origin}"

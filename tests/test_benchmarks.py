@@ -1,6 +1,7 @@
 """Each benchmark runs on tiny sizes and writes its section, keeping the others."""
 
 import importlib
+import importlib.util
 import os
 import sys
 import warnings
@@ -27,6 +28,8 @@ def _give_the_cores_back():
 
 @pytest.mark.parametrize("name", _timing.SECTIONS)
 def test_script_writes_a_table(name, tmp_path, capfd):
+    if name == "cpu_lm":
+        pytest.importorskip("trl")
     out = tmp_path / "RESULTS.md"
     importlib.import_module(f"benchmarks.{name}").main(["--tiny", "--out", str(out)])
     text = out.read_text("utf-8")
@@ -76,3 +79,89 @@ def test_alias_tables_hold_the_distribution():
     for row in range(2):
         np.add.at(rebuilt[row], other[row], 1 - keep[row])
     np.testing.assert_allclose(rebuilt / 3, p, atol=1e-12)
+
+
+def test_training_that_differs_from_trl_is_refused(monkeypatch):
+    pytest.importorskip("trl")
+    from benchmarks import _lm, cpu_lm
+
+    def too_large_a_step(model, optimiser, batch, **_):
+        for group in optimiser.param_groups:
+            group["lr"] = 2 * cpu_lm.LR
+        return right(model, optimiser, batch)
+
+    right = _lm.tree_step
+    monkeypatch.setattr(_lm, "tree_step", too_large_a_step)
+    with pytest.raises(RuntimeError, match="weights"):
+        cpu_lm.against_trl(cpu_lm.TINY_CELLS[0], tiny=True)
+
+
+def test_copies_and_trees_have_one_loss_and_one_gradient():
+    from benchmarks import _lm, cpu_lm
+
+    model = cpu_lm.llama(tiny=True)
+    batch = cpu_lm.TINY_CELLS[0].batch(np.random.default_rng(0), 64)
+    together = _lm.copies_backward(model, batch)
+    gradient = _lm.flat([p.grad for p in model.parameters()])
+    model.zero_grad()
+    one_by_one = _lm.copies_backward(model, batch, rows=1)
+    loss = cpu_lm.backward(model, [batch.tree()], [batch.token_mean()])
+    both = _lm.flat([p.grad for p in model.parameters()])
+    assert float(together) == pytest.approx(float(one_by_one), rel=1e-6)
+    assert float(together) == pytest.approx(float(loss), rel=1e-6)
+    assert float((both - 2 * gradient).norm() / gradient.norm()) < 1e-5
+
+
+def test_gpu_dry_run_measures_every_side_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    from benchmarks import gpu
+    from mrtlab.lab import artifacts
+
+    monkeypatch.setenv("MRTLAB_CACHE", str(tmp_path))
+    gpu.main(["--dry-run", "--only", "qwen3-4b/full"])
+    assert "qwen25-05b" not in capsys.readouterr().out
+    gpu.main(["--dry-run"])
+    said = capsys.readouterr().out
+    assert said.count("(kept)") == 1
+    assert said.count("gradient agrees") == len(gpu.cells(tiny=True))
+    found = artifacts.load("gpu", "smoke")
+    assert found.results["not_run"] == []
+    assert found.provenance["versions"]["torch"]
+    cell = found.results["cells"]["qwen25-15b"]["lora"]["12-4-3"]
+    assert cell["sides"]["flex"]["forward_gap_nats"] < 1e-4
+    for side in ("copies", "row", "paths", "branches"):
+        assert cell["sides"][side]["seconds"] > 0
+        assert cell["sides"][side]["loss"] == pytest.approx(cell["sides"]["copies"]["loss"], rel=1e-4)
+    assert 1 < cell["saved_activations_ratio"] < 3
+    assert cell["trainable"] < cell["parameters"] / 2
+    if importlib.util.find_spec("trl"):
+        assert cell["sides"]["trl"]["loss"] == pytest.approx(cell["sides"]["copies"]["loss"], rel=1e-4)
+
+
+def test_what_does_not_fit_is_halved_or_named():
+    import torch
+
+    from benchmarks._gpu_tools import most_that_fit, why
+
+    def needs(size):
+        if size > 30:
+            raise torch.OutOfMemoryError("too much")
+
+    assert most_that_fit(needs, 64) == 16
+    assert most_that_fit(needs, 100) == 25
+    assert most_that_fit(lambda size: needs(100), 8) == 0
+    assert why(torch.OutOfMemoryError("x")) == "out of memory"
+    assert why(ValueError("first\nsecond")) == "ValueError: first"
+
+
+def test_a_gradient_that_is_off_does_not_agree():
+    from benchmarks import _gpu_cell, _lm, cpu_lm
+
+    model = cpu_lm.llama(tiny=True)
+    batch = cpu_lm.TINY_CELLS[0].batch(np.random.default_rng(0), 64)
+    _lm.copies_backward(model, batch)
+    right = _gpu_cell._sample(model)
+    model.zero_grad()
+    sides = {"copies": right, "same": right, "scaled": 1.01 * right}
+    found = _gpu_cell._agreement(model, batch, sides, rows=3, truth=True)["sides"]
+    assert found["same"]["agrees"]
+    assert not found["scaled"]["agrees"]
