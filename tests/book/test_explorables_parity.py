@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -247,7 +248,7 @@ SET_AS_INTER = """() => {
 
 
 def _query(state: dict) -> str:
-    return "&".join(f"{key}={value}" for key, value in state.items())
+    return urlencode(state)
 
 
 @pytest.mark.parametrize(

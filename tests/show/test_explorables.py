@@ -84,7 +84,10 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: explorable("lotery"), "known are bins, budget, coverage, crossover, lottery, race, selection, var"),
+        (
+            lambda: explorable("lotery"),
+            "known are bins, budget, coverage, crossover, lottery, race, selection, tree, var",
+        ),
         (lambda: explorable("predict"), r"call predict\("),
         (lambda: explorable("lottery", temperature=1), r"'temperature' is no control.*k \(1 to 16 in steps of 1\)"),
         (lambda: explorable("lottery", k=17), "k = 17 is not a setting: expected 1 to 16"),
@@ -154,9 +157,9 @@ def test_a_bundle_holds_what_was_asked_for_and_can_stand_inline():
 
 def test_a_page_with_the_figures_of_its_chapter_stays_small():
     common = len(bundle([]).encode())
-    assert common < 21_000
+    assert common < 23_000
     for name in [*REGISTRY, "predict"]:
-        assert len(bundle([name]).encode()) - common < 9 * 1024
+        assert len(bundle([name]).encode()) - common < 16 * 1024
 
 
 def test_the_public_names_are_what_they_say():

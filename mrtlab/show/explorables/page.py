@@ -36,7 +36,8 @@ def html(spec: Mapping[str, Any]) -> str:
     else:
         entry = find(name)
         state = entry.state(spec["state"])
-        full = dict(spec) | {"state": state, "controls": [asdict(control) for control in entry.controls]}
+        controls = [asdict(control) for control in entry.controls]
+        full = dict(spec) | {"state": state, "controls": controls, "examples": entry.examples}
         title, caption, body = entry.title, entry.caption, _story_body(entry, state)
     data = _html.escape(json.dumps(full, ensure_ascii=False))
     caption_line = f'<p class="mrt-caption">{_html.escape(caption)}</p>' if caption else ""

@@ -7,12 +7,15 @@
 //   sentence(data, state) -> HTML        the line under the figure
 //   alt(data, state) -> text             what a reader who cannot see the figure is told
 //   table(data, state) -> {columns, rows}
-//   format: {key: (value) -> text}       how a control shows its value
+//   format: {key: (value, data) -> text} how a control shows its value
+//   most: {key: (data) -> number}        optional: where a slider ends at this state
+//   pick: key                            optional: the control that takes data-at of what the reader points at
 //   actions: [{label, run(state) -> states}]   optional buttons; several states play as a short film
 //   mount(figure, spec, host)            optional: a figure without sliders builds itself
 // })
 // Ranges, steps and defaults of the controls come with the page, in data-mrt: Python states them once. A control with
-// `values` steps through these: a slider over numbers (its position is the index), a menu over words.
+// `values` steps through these: a slider over numbers (its position is the index), a menu over words. A control with
+// a `length` is a text field. What is typed reaches the page through `escape` and `words`, never as markup.
 
 export const NARROW = 600; // below this width panels stand one above the other, as in explorables.css
 const FRAME_MS = 70; // of a film: slow enough to see each training, twenty of them in a second and a half
@@ -68,8 +71,10 @@ export function ticks(most) {
 
 const isMenu = ({ values }) => typeof values[0] === "string";
 
-/** The nearest value that a control allows; its default for what is not a number. */
+/** The nearest value that a control allows, a text cut to its length; its default for what is not a number. */
 function snap(control, value) {
+  if (control.length)
+    return typeof value === "string" ? [...value].slice(0, control.length).join("") : control.default;
   if (isMenu(control)) return control.values.includes(value) ? value : control.default;
   const number = Number.parseFloat(value);
   if (!Number.isFinite(number)) return control.default;
@@ -85,10 +90,11 @@ const tidy = (controls, raw) =>
 
 const same = (a, b) => Object.keys(a).every((key) => a[key] === b[key]);
 
-function surprise(controls, state) {
-  const next = { ...state };
-  for (const { key, min, max, step, values, surprise: free } of controls) {
-    const draw = (count) => Math.floor(Math.random() * count);
+function surprise({ controls, examples }, state) {
+  const draw = (count) => Math.floor(Math.random() * count);
+  const others = examples.filter((example) => Object.keys(example).some((key) => example[key] !== state[key]));
+  const next = { ...state, ...others[draw(others.length)] };
+  for (const { key, min, max, step, values, surprise: free } of examples.length ? [] : controls) {
     if (free) next[key] = values.length ? values[draw(values.length)] : min + step * draw((max - min) / step + 1);
   }
   return tidy(controls, next);
@@ -153,8 +159,13 @@ function controlRow(control, shown = String) {
     const options = values.map((value) => `<option value="${value}">${escape(shown(value))}</option>`);
     return `${label}<select name="${key}">${options.join("")}</select></label>`;
   }
+  if (control.length) {
+    const typed = `name="${key}" maxlength="${control.length}" spellcheck="false" autocomplete="off"`;
+    const field = control.lines > 1 ? `<textarea ${typed}></textarea>` : `<input type="text" ${typed}>`;
+    return `${label}${field}</label>`;
+  }
   const { min, max, step } = values.length ? { min: 0, max: values.length - 1, step: 1 } : control;
-  return `${label}<output></output><input type="range" name="${key}" min="${min}" max="${max}" step="${step}"></label>`;
+  return `${label}<span class="mrt-value"></span><input type="range" name="${key}" min="${min}" max="${max}" step="${step}"></label>`;
 }
 
 function bodyOf(module, controls, linkable) {
@@ -189,7 +200,7 @@ function mountSliders(figure, spec, module, host) {
   const find = (selector) => figure.querySelector(selector);
   find(".mrt-body").innerHTML = bodyOf(module, controls, Boolean(host.link));
   const stage = find(".mrt-stage");
-  const inputs = [...figure.querySelectorAll(".mrt-control :is(input, select)")];
+  const inputs = [...figure.querySelectorAll(".mrt-control :is(input, select, textarea)")];
   const controlOf = (input) => controls.find(({ key }) => key === input.name);
   const note = find(".mrt-note");
 
@@ -208,13 +219,15 @@ function mountSliders(figure, spec, module, host) {
       const { values } = controlOf(input);
       const value = state[input.name];
       const ladder = values.length && input.type === "range"; // the slider stands at the value's place in the list
-      input.value = ladder ? values.indexOf(value) : value;
+      const standing = String(ladder ? values.indexOf(value) : value);
+      if (module.most?.[input.name]) input.max = module.most[input.name](data);
+      if (input.value !== standing) input.value = standing; // setting what stands there would move a cursor
       if (input.type !== "range") continue;
-      const shown = (module.format?.[input.name] ?? String)(value);
-      const along = (input.value - input.min) / (input.max - input.min);
+      const shown = (module.format?.[input.name] ?? String)(value, data);
+      const along = (input.value - input.min) / (input.max - input.min) || 0;
       input.style.setProperty("--along", along);
       input.setAttribute("aria-valuetext", shown);
-      input.parentElement.querySelector("output").textContent = shown;
+      input.parentElement.querySelector(".mrt-value").textContent = shown;
     }
     if (!spoken) return;
     const unbroken = module.sentence(data, state).replaceAll(" = ", "\u00a0=\u00a0"); // no line ends in K =
@@ -254,9 +267,15 @@ function mountSliders(figure, spec, module, host) {
   figure.querySelectorAll(".mrt-actions button").forEach((button, i) => {
     button.addEventListener("click", () => play(module.actions[i].run(state).map((s) => tidy(controls, s))));
   });
+  for (const kind of module.pick ? ["pointermove", "click"] : [])
+    stage.addEventListener(kind, ({ target }) => {
+      const at = target.closest("[data-at]")?.dataset.at;
+      if (!at || (kind === "pointermove" && at === String(state[module.pick]))) return;
+      (kind === "click" ? settle : update)(tidy(controls, { ...state, [module.pick]: at }));
+    });
   const tools = {
     reset: () => settle(defaults),
-    surprise: () => settle(surprise(controls, state)),
+    surprise: () => settle(surprise(spec, state)),
     link: async () => (note.textContent = await host.link(id, state)),
   };
   for (const button of figure.querySelectorAll("[data-tool]"))
