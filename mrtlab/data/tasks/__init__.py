@@ -13,9 +13,12 @@ from mrtlab.data.tasks.dates import Dates
 from mrtlab.data.tasks.facts import Facts
 from mrtlab.data.tasks.numbers import Numbers
 from mrtlab.data.tasks.pick import PICKS
+from mrtlab.data.tasks.programs import Programs
+from mrtlab.data.tasks.stories import Stories
 
 FAMILIES: dict[str, Family] = {
-    found.name: found for found in (*PICKS, Numbers(), Dates(), Choices(), Biographies(), Facts())
+    found.name: found
+    for found in (*PICKS, Numbers(), Dates(), Choices(), Biographies(), Facts(), Stories(), Programs())
 }
 
 __all__ = ["FAMILIES", "Family", "Law", "Question", "Split", "family"]
