@@ -186,7 +186,7 @@ def self_check(model: nn.Module, trees: Sequence[TokenTree], *, form: str = "aut
 def plain_logprob(model: nn.Module, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Float[torch.Tensor, ""]:
     """log p(answer | prompt) by one ordinary forward pass over the string: the definition, and the tests' oracle."""
     ids = torch.tensor([[*prompt_ids, *answer_ids]], device=model.get_input_embeddings().weight.device)
-    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt_ids) - 1 : -1]
+    logits = model(input_ids=ids[:, :-1], use_cache=False).logits[0, len(prompt_ids) - 1 :]
     logp = (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=-1)
     return logp.gather(1, ids[0, len(prompt_ids) :, None]).sum()
 

@@ -54,7 +54,7 @@ def plain(model: nn.Module, tree: TokenTree) -> torch.Tensor:
     """(M,) one pass for each answer, nothing shared, no mask, no positions given."""
     found = []
     for answer in tree.answers():
-        ids = torch.tensor([tree.prompt.tolist() + answer])
+        ids = torch.tensor([tree.prompt.tolist() + answer[:-1]])
         logp = model(input_ids=ids, use_cache=False).logits[0].to(torch.promote_types(model.dtype, torch.float32))
         logp = logp.log_softmax(dim=-1)
         before = len(tree.prompt) - 1
