@@ -46,16 +46,16 @@ def test_it_is_short_and_needs_nothing_but_torch():
     text = PLAIN.read_text("utf-8")
     assert set(re.findall(r"^\s*(?:from|import) (\w+)", text, flags=re.MULTILINE)) == {"torch"}
     code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith(('"""', "#"))]
-    assert len(code) <= 64
+    assert len(code) <= 72
 
 
 def test_run_as_a_program_it_says_that_both_ways_agree(capsys):
     runpy.run_path(str(PLAIN), run_name="__main__")
     said = capsys.readouterr().out
-    assert "fed 9 tokens instead of 26" in said
-    differences = [float(number) for number in re.findall(r"\de-\d+", said)]
-    assert len(differences) == 2
-    assert max(differences) < 1e-5
+    forward, gradient, length = map(float, re.findall(r"(?:by|of) ([\d.e-]+)", said))
+    assert "fed: 9 tokens" in said
+    assert forward < 1e-5
+    assert 0 < gradient < 1e-5 * length
 
 
 @pytest.mark.parametrize("answers", [FRUITS, [[7]], [[7], [7, 8], [7, 8, 9, 3], [9]], [[3, 4]] * 5])
@@ -140,9 +140,9 @@ def shape_of_1_5b() -> Qwen2ForCausalLM:
         return Qwen2ForCausalLM(config)
 
 
-@pytest.mark.parametrize("row", table_under("What it saves"), ids=lambda row: "-".join(row[:3]))
+@pytest.mark.parametrize("row", table_under("A long prompt saves nearly K-fold"), ids=lambda row: row[0])
 def test_the_table_of_savings_follows_from_the_formula_and_the_package(shape_of_1_5b, row):
-    p, r, k = map(int, row[:3])
+    p, r, k = map(int, row[0].split(", "))
     end = 99_999
     tree = TokenTree.build(range(p), [[*range(1000 * i, 1000 * i + r), end] for i in range(k)])
     assert tree.n_fed_apart / tree.n_fed == pytest.approx(k * (p + r) / (p + k * r))
@@ -151,4 +151,4 @@ def test_the_table_of_savings_follows_from_the_formula_and_the_package(shape_of_
         bound(shape_of_1_5b, [tree]),
         bound(shape_of_1_5b, [tree], every_place=True),
     ]
-    assert [f"{value:.2f}" for value in bounds] == row[3:]
+    assert [f"{value:.2f}" for value in bounds] == row[1:]
