@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
+from mrtlab.lm.layout import row_length
 from mrtlab.lm.tree import TokenTree
 
 
@@ -26,8 +27,24 @@ class Part:
     edges: Int[np.ndarray, "e"]
 
 
-def cut(trees: Sequence[TokenTree], *, max_tokens: int | None) -> Iterator[list[Part]]:
-    """Pieces of at most `max_tokens` fed tokens, neighbours of similar size together.
+def places(trees: Sequence[TokenTree], *, form: str) -> int:
+    """Places that trees take up at once in a form of `mrtlab.lm.forms`, padding included.
+
+    >>> ragged = TokenTree.build([1, 1], [[2, 3, 4, 9], [5, 9], [6, 9]])  # a prompt of 2, answers of 3, 1 and 1
+    >>> [places([ragged], form=form) for form in ("row", "paths", "branches")]
+    [7, 7, 11]
+    """
+    if form == "row":
+        return len(trees) * row_length(trees)
+    prompt = max(len(tree.prompt) for tree in trees)
+    if form == "paths":
+        return len(trees) * (prompt + max(tree.n_fed - len(tree.prompt) for tree in trees))
+    n_rows = sum(len(np.unique(tree.path[tree.offset[1:] - 1])) for tree in trees)  # different answers
+    return len(trees) * prompt + n_rows * (max(int(tree.depth.max()) for tree in trees) - 1)
+
+
+def cut(trees: Sequence[TokenTree], *, max_tokens: int | None, form: str = "row") -> Iterator[list[Part]]:
+    """Pieces that take up at most `max_tokens` places in a form, neighbours of similar size together.
 
     Raises:
         ValueError: a single answer with its prompt is larger than `max_tokens`.
@@ -36,28 +53,29 @@ def cut(trees: Sequence[TokenTree], *, max_tokens: int | None) -> Iterator[list[
     >>> [[part.answers.tolist() for part in piece] for piece in cut([large], max_tokens=4)]
     [[[0, 1]], [[2]]]
     """
-    parts = [part for i, tree in enumerate(trees) for part in _parts(i, tree, max_tokens)]
+    parts = [part for i, tree in enumerate(trees) for part in _parts(i, tree, max_tokens, form)]
     if max_tokens is None:
         yield parts
         return
     parts.sort(key=lambda part: -part.tree.n_fed)  # rows of one piece are padded to its largest
     piece: list[Part] = []
     for part in parts:
-        if piece and (len(piece) + 1) * piece[0].tree.n_fed > max_tokens:
+        if piece and places([other.tree for other in (*piece, part)], form=form) > max_tokens:
             yield piece
             piece = []
         piece.append(part)
     yield piece
 
 
-def _parts(index: int, tree: TokenTree, max_tokens: int | None) -> list[Part]:
+def _parts(index: int, tree: TokenTree, max_tokens: int | None, form: str) -> list[Part]:
     whole = Part(index, tree, np.arange(tree.n_answers), np.arange(tree.n_edges))
-    if max_tokens is None or tree.n_fed <= max_tokens:
+    if max_tokens is None or places([tree], form=form) <= max_tokens:
         return [whole]
     p, paths = len(tree.prompt), list(tree.paths())
     last = np.array([path[-1] for path in paths])  # one number per different answer, in depth-first order
     groups: list[list[int]] = []
-    held: set[int] = set()
+    held: set[int] = set()  # answer tokens of the last group
+    steps = 0  # of its longest answer
     for edge in np.unique(last):
         path = tree.path[tree.offset[i := int(np.argmax(last == edge))] : tree.offset[i + 1]]
         needs = set(path[:-1].tolist())
@@ -66,11 +84,14 @@ def _parts(index: int, tree: TokenTree, max_tokens: int | None) -> list[Part]:
                 f"tree {index}: one answer with its prompt feeds {p + len(needs)} tokens, more than "
                 f"max_tokens={max_tokens}: raise max_tokens or shorten the prompt"
             )
-        if not groups or p + len(held | needs) > max_tokens:
+        rows = len(groups[-1]) + 1 if groups else 1
+        grown = rows * max(steps, len(needs)) if form == "branches" else len(held | needs)
+        if not groups or p + grown > max_tokens:
             groups.append([])
-            held = set()
+            held, steps = set(), 0
         groups[-1].append(int(edge))
         held |= needs
+        steps = max(steps, len(needs))
     return [_part(index, tree, np.flatnonzero(np.isin(last, group)), paths) for group in groups]
 
 

@@ -63,8 +63,10 @@ def token_logprobs(
     """
     _check(model, trees, form)
     found: list[list[tuple[Part, EdgeLogProbs]]] = [[] for _ in trees]
-    for piece in cut(trees, max_tokens=max_tokens):
-        for part, logp in zip(piece, _run(model, piece, form), strict=True):
+    recomputes = checkpointing(model) and torch.is_grad_enabled()
+    for piece in cut(trees, max_tokens=max_tokens, form="row" if form == "auto" else form):
+        chosen = _form(model, piece, form, max_tokens=max_tokens, paths_kept=not recomputes)
+        for part, logp in zip(piece, _run(model, piece, chosen), strict=True):
             found[part.index].append((part, logp))
     return [_joined(tree, parts) for tree, parts in zip(trees, found, strict=True)]
 
@@ -204,7 +206,7 @@ def _backward(
     rules = [objective] * len(trees) if callable(objective) else list(objective)
     if len(rules) != len(trees):
         raise ValueError(f"objective lists {len(rules)} rules for {len(trees)} trees: expected one rule, or one each")
-    pieces = list(cut(trees, max_tokens=max_tokens))
+    pieces = list(cut(trees, max_tokens=max_tokens, form="row" if form == "auto" else form))
     losses: list[Any] = [0.0] * len(trees)
     weights: list[torch.Tensor | None] = [
         None if callable(rule) else _weights(rule, tree) for rule, tree in zip(rules, trees, strict=True)
@@ -217,7 +219,7 @@ def _backward(
             if weights[i] is None:
                 losses[i], weights[i] = _judged(rules[i], view(tree, edges), i)
     for piece in pieces:
-        chosen = _form(model, piece, form)
+        chosen = _form(model, piece, form, max_tokens=max_tokens)
         with path_attention(model) if chosen == "paths" else nullcontext():
             surrogate = 0.0
             for part, edges in zip(piece, _run(model, piece, chosen), strict=True):
@@ -268,20 +270,21 @@ def _refuse_dropout(model: nn.Module) -> None:
         )
 
 
-def _form(model: nn.Module, piece: Sequence[Part], form: str) -> str:
+def _form(
+    model: nn.Module, piece: Sequence[Part], form: str, *, max_tokens: int | None, paths_kept: bool = True
+) -> str:
+    """The cheapest form that fits; "row" always does. Paths only if they are kept up while layers are recomputed."""
     if form != "auto":
         return form
-    return costs(model, [part.tree for part in piece])[0].form
+    return next(
+        cost.form
+        for cost in costs(model, [part.tree for part in piece])
+        if (max_tokens is None or cost.tokens <= max_tokens) and (paths_kept or cost.form != "paths")
+    )
 
 
 def _run(model: nn.Module, piece: Sequence[Part], form: str) -> list[EdgeLogProbs]:
     trees = [part.tree for part in piece]
-    if form == "auto":
-        form = next(
-            cost.form
-            for cost in costs(model, trees)
-            if cost.form != "paths" or not (checkpointing(model) and torch.is_grad_enabled())
-        )
     return list(FORMS[form](model, trees).split([tree.n_edges for tree in trees]))
 
 

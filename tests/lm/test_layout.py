@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracle import prompts_and_answers, varied_trees
 
 from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_layout, row_length, sees
-from mrtlab.lm.pieces import cut
+from mrtlab.lm.pieces import cut, places
 from mrtlab.lm.tree import ROOT, TokenTree
 
 quick = settings(max_examples=40, deadline=None)
@@ -169,13 +169,29 @@ def test_branches_hold_every_different_answer_once(parts):
     assert edge_tokens_before == truth
 
 
+def taken_up(trees, form):
+    """Places in a form, counted on its layout."""
+    if form == "branches":
+        layout = branch_layout(trees)
+        return layout.prompts.size + layout.answers.size
+    return (row_layout if form == "row" else path_layout)(trees).tokens.size
+
+
 @quick
-@given(several, st.integers(10, 40))
-def test_pieces_hold_every_answer_once_and_fit(parts, max_tokens):
+@given(several, st.sampled_from(["row", "paths", "branches"]))
+def test_places_are_those_of_the_layout(parts, form):
+    trees = [TokenTree.build(*part) for part in parts]
+    counted = places(trees, form=form)
+    assert counted >= taken_up(trees, form) if form == "row" else counted == taken_up(trees, form)
+
+
+@quick
+@given(several, st.integers(10, 40), st.sampled_from(["row", "paths", "branches"]))
+def test_pieces_hold_every_answer_once_and_fit(parts, max_tokens, form):
     trees = [TokenTree.build(*part) for part in parts]  # at most 6 prompt and 4 answer tokens along one path
     seen = [[] for _ in trees]
-    for piece in cut(trees, max_tokens=max_tokens):
-        assert len(piece) * row_length([part.tree for part in piece]) <= max_tokens
+    for piece in cut(trees, max_tokens=max_tokens, form=form):
+        assert taken_up([part.tree for part in piece], form) <= max_tokens
         for part in piece:
             whole = trees[part.index]
             seen[part.index].extend(part.answers.tolist())
