@@ -93,26 +93,23 @@ class _Reader:
         self.known: dict[tuple[str, int], dict[int, float]] = {}
 
     def ends(self, symbol: str, at: int) -> dict[int, float]:
-        if symbol not in self.rules:
-            return {at + len(symbol): 1.0} if self.text.startswith(symbol, at) else {}
         if (symbol, at) not in self.known:
             total: dict[int, float] = {}
             for p, parts in self.rules[symbol]:
                 frontier = {at: p}
                 for part in parts:
-                    frontier = self._onward(frontier, part)
+                    further: dict[int, float] = {}
+                    for position, q in frontier.items():
+                        if part in self.rules:
+                            for end, r in self.ends(part, position).items():
+                                further[end] = further.get(end, 0.0) + q * r
+                        elif self.text.startswith(part, position):
+                            further[position + len(part)] = q  # no other position leads here
+                    frontier = further
                 for end, q in frontier.items():
                     total[end] = total.get(end, 0.0) + q
             self.known[symbol, at] = total
         return self.known[symbol, at]
-
-    def _onward(self, frontier: dict[int, float], part: str) -> dict[int, float]:
-        """From every position reached so far, past one more part."""
-        further: dict[int, float] = {}
-        for position, p in frontier.items():
-            for end, q in self.ends(part, position).items():
-                further[end] = further.get(end, 0.0) + p * q
-        return further
 
 
 def shares(choices: Mapping[str, float]) -> tuple[Alternative, ...]:
