@@ -34,13 +34,14 @@ strings, and nowhere below 1.3×, the least at (128, 128, 8) and (64, 64, 8). Sc
 and 3.5× a scorer that keeps the prompt's keys and values, since without a mask over 1174² places nothing is left but
 small matrices."""
 
-READING = """**How to read it.** One model for all rows: {model}; single precision, {threads} threads. A step is
-forward, backward, clipping at 1 and AdamW; TRL's includes its data loader, ours building the tree. Both sides start
-from the same weights, take the same learning rate, {lr:g}, and take turns step by step; the first turn is not counted.
-Ratios are TRL's time over ours; an aim is judged by wall time. *Bound* is the ratio of FLOPs, with TRL's head at every
-place: what arithmetic allows if both sides compute equally fast. TRL's metrics and small overheads come on top of its
-side, so a ratio may exceed the bound by a few per cent. *Losses*: largest difference of any step's loss, or of any
-answer's log-probability. *Weights*: distance between the two trained models, relative to how far they moved."""
+READING = """**How to read it.** One model for all rows: {model}; single precision, {threads}. A step is forward,
+backward, clipping at 1 and AdamW; TRL's includes its data loader, ours building the tree. Both sides start from the
+same weights, take the same learning rate, {lr:g}, and take turns step by step; the first turn is not counted. Times
+are CPU times, all threads added up; ratios are the peer's time over ours, and aims are judged by them. *Bound* is the
+ratio of FLOPs, with TRL's head at every place: what arithmetic allows if both sides compute equally fast. TRL's
+metrics and small overheads come on top of its side, so a ratio may exceed the bound by a few per cent. *Losses*:
+largest difference of any step's loss, or of any answer's log-probability. *Weights*: distance between the two trained
+models, relative to how far they moved."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,12 @@ class Row:
 
     def cells(self) -> list[str]:
         """The row as text."""
-        ratio = self.theirs.wall / self.ours.wall
+        ratio, wall = self.theirs.cpu / self.ours.cpu, self.theirs.wall / self.ours.wall
         aim = "–"
         if self.aim is not None:
             aim = f"{self.aim:g}×: " + ("met" if ratio >= self.aim else f"missed, {100 * ratio / self.aim:.0f} % of it")
-        times = [f"{s.wall:.3g} s" for s in (self.ours, self.theirs)]
-        by_cpu = f"{self.theirs.cpu / self.ours.cpu:.3g}×"
-        return [self.work, self.peer, *times, f"{ratio:.3g}×", by_cpu, f"{self.bound:.3g}×", aim, *self.note]
+        times = [f"{s.cpu:.3g} s" for s in (self.ours, self.theirs)]
+        return [self.work, self.peer, *times, f"{ratio:.3g}×", f"{wall:.3g}×", f"{self.bound:.3g}×", aim, *self.note]
 
 
 def llama(*, tiny: bool) -> nn.Module:
@@ -162,7 +162,7 @@ def against_trl(cell: Cell, *, tiny: bool) -> Row:
     if gap > LOSS_GAP or apart > WEIGHT_GAP:
         raise RuntimeError(f"{cell.name}: losses differ by {gap:.1e}, weights by {apart:.1e} of what training changed")
     trees = [batches[0].tree()]
-    return Row(
+    row = Row(
         work=cell.name,
         peer="TRL SFTTrainer",
         ours=_lm.middle(seconds[1:]),
@@ -171,6 +171,8 @@ def against_trl(cell: Cell, *, tiny: bool) -> Row:
         note=[costs(ours, trees)[0].form, f"{gap:.0e}", f"{apart:.0e}"],
         aim=cell.aim,
     )
+    print(" | ".join(row.cells()), file=sys.stderr)
+    return row
 
 
 @dataclass(frozen=True)
@@ -196,10 +198,10 @@ class FormTimes:
 
     def cells(self) -> list[str]:
         """The row as text."""
-        forms = [f"{self.seconds[form].wall:.3g} s" for form in ("row", "paths", "branches")]
+        forms = [f"{self.seconds[form].cpu:.3g} s" for form in ("row", "paths", "branches")]
         copies = self.seconds.get("copies")
         best = self.seconds[self.chosen()]
-        fair = [f"{copies.wall:.3g} s", f"{copies.wall / best.wall:.3g}×"] if copies else ["–", "–"]
+        fair = [f"{copies.cpu:.3g} s", f"{copies.cpu / best.cpu:.3g}×"] if copies else ["–", "–"]
         fair.append(f"{bound(self.model, [self.tree]):.3g}×" if copies else "–")
         return [self.name, *forms, self.chosen(), self.fastest(), f"{self.regret():.3g}", *fair]
 
@@ -221,7 +223,9 @@ def time_forms(cell: Cell, *, tiny: bool, repeats: int, copies: bool = True) -> 
     sides = {form: lambda form=form: one(form) for form in ("row", "paths", "branches")}
     if copies and not isinstance(cell, Strings):
         sides["copies"] = all_copies
-    return FormTimes(cell.name, model, tree, _lm.in_turns(sides, repeats=repeats))
+    found = FormTimes(cell.name, model, tree, _lm.in_turns(sides, repeats=repeats))
+    print(" | ".join(found.cells()), file=sys.stderr)
+    return found
 
 
 def calibrated(grid: Sequence[FormTimes]) -> str:
@@ -296,7 +300,7 @@ def scoring(*, tiny: bool, repeats: int) -> tuple[list[Row], dict[str, Seconds]]
     with torch.no_grad():
         stem_sides = {rows: lambda rows=rows: stem_scores(model, batch, rows=rows) for rows in (32, 125, 500)}
         tried = _lm.in_turns(stem_sides, repeats=1)
-        rows = min(tried, key=lambda rows: tried[rows].wall)  # the peer at its best
+        rows = min(tried, key=lambda rows: tried[rows].cpu)  # the peer at its best
         sides = {
             "ours": lambda: leaf_logprobs(model, [batch.tree()])[0],
             "stem": stem_sides[rows],
@@ -332,9 +336,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
+def _threads(n: int) -> str:
+    return "1 thread" if n == 1 else f"{n} threads"
+
+
 def _form_grid(cells: Sequence[Cell], *, tiny: bool, copies: bool = True) -> tuple[str, str]:
     grid = [time_forms(cell, tiny=tiny, repeats=1 if tiny else 3, copies=copies) for cell in cells if not cell.lora]
-    head = ["forward and backward", "row", "paths", "branches", "auto takes", "fastest by CPU time", "auto ÷ fastest",
+    head = ["forward and backward", "row", "paths", "branches", "auto takes", "fastest", "auto ÷ fastest",
             "copies, head on answers", "ratio", "bound"]  # fmt: skip
     return _table(head, [times.cells() for times in grid]), calibrated(grid)
 
@@ -343,8 +351,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run, print and write the section."""
     parser = command_line()
     parser.add_argument("--calibrate", action="store_true", help="time the forms alone, print, write nothing")
+    parser.add_argument("--threads", type=int, default=THREADS, help="one, where others use the machine (%(default)s)")
     chosen = parser.parse_args(argv)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(chosen.threads)
     tiny = chosen.tiny
     cells = TINY_CELLS if tiny else CELLS
     if chosen.calibrate:
@@ -357,11 +366,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [against_trl(cell, tiny=tiny) for cell in cells]
     peers, scoring_forms = scoring(tiny=tiny, repeats=1 if tiny else 2)
     forms, choice = _form_grid(cells, tiny=tiny)
-    head = ["work", "peer", "ours", "theirs", "ratio, wall", "ratio, CPU", "bound", "aim", "form", "losses", "weights"]
+    head = ["work", "peer", "ours", "theirs", "ratio", "by wall time", "bound", "aim", "form", "losses", "weights"]
     model = llama(tiny=tiny)
     size = f"a random Llama of {sum(p.numel() for p in model.parameters()) / 1e6:.3g} million parameters"
-    reading = READING.format(model=size, threads=THREADS, lr=LR)
-    each = ", ".join(f"{form} {s.wall:.3g} s" for form, s in scoring_forms.items())
+    reading = READING.format(model=size, threads=_threads(chosen.threads), lr=LR)
+    each = ", ".join(f"{form} {s.cpu:.3g} s" for form, s in scoring_forms.items())
     bounds = (
         f"**What bounds it.** The column *bound* is arithmetic. Scoring, form by form: {each}. The table below leaves "
         "the optimiser and TRL out: our three forms, and copies written by hand whose head reads answers only, the "
@@ -371,7 +380,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             bounds, forms, choice]  # fmt: skip
     write_section(
         "cpu_lm", "\n\n".join(body), out=chosen.out, packages=("torch", "transformers", "trl", "peft"),
-        cores=f"{THREADS} threads",
+        cores=_threads(chosen.threads),
     )  # fmt: skip
 
 
