@@ -11,9 +11,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.word = nn.Embedding(words, width)
         self.position = nn.Embedding(longest, width)
-        twice = range(2)
-        self.mix = nn.ModuleList(nn.Linear(width, 3 * width) for _ in twice)
-        self.think = nn.ModuleList(nn.Linear(width, width) for _ in twice)
+        mix = [nn.Linear(width, 3 * width) for _ in range(2)]
+        think = [nn.Linear(width, width) for _ in range(2)]
+        self.mix, self.think = nn.ModuleList(mix), nn.ModuleList(think)
         self.head = nn.Linear(width, words)
 
     def forward(self, tokens, positions, mask):
@@ -21,21 +21,19 @@ class Decoder(nn.Module):
         x = self.word(tokens) + self.position(positions)
         for mix, think in zip(self.mix, self.think, strict=True):
             q, k, v = mix(x).view(len(x), 3, 4, -1).permute(1, 2, 0, 3)
-            seen = nn.functional.scaled_dot_product_attention(q, k, v, mask)
+            attend = nn.functional.scaled_dot_product_attention
+            seen = attend(q, k, v, mask)
             x = x + seen.transpose(0, 1).flatten(1)
             x = x + think(nn.functional.gelu(x))
         return self.head(x)
 
 
 def grow(prompt, answers):
-    """Tokens, positions, mask; and where each answer's tokens are read."""
+    """Tokens, positions, mask; where each answer's tokens are read."""
     tokens, parent = list(prompt), [i - 1 for i in range(len(prompt))]
     child, reads = {}, []
     for answer in answers:
-        place, read = (
-            len(prompt) - 1,
-            [],
-        )  # start at the prompt's last token
+        place, read = len(prompt) - 1, []  # from the prompt's last token
         for token in answer:
             read.append((place, token))  # log p(token) is read before it
             if len(read) == len(answer):
@@ -48,8 +46,8 @@ def grow(prompt, answers):
         reads.append(read)
     positions, mask = [0] * len(tokens), torch.eye(len(tokens)).bool()
     for i in range(1, len(tokens)):
-        positions[i] = positions[parent[i]] + 1  # restarts at every branch
-        mask[i] |= mask[parent[i]]  # itself, and all that its parent sees
+        positions[i] = positions[parent[i]] + 1  # restarts at branches
+        mask[i] |= mask[parent[i]]  # itself, and what its parent sees
     return torch.tensor(tokens), torch.tensor(positions), mask, reads
 
 
@@ -57,9 +55,8 @@ def score_tree(model, prompt, answers):
     """log p(answer | prompt) of all answers, in one pass."""
     *fed, reads = grow(prompt, answers)
     logp = model(*fed).log_softmax(dim=-1)
-    return torch.stack(
-        [sum(logp[where] for where in read) for read in reads]
-    )
+    sums = [sum(logp[where] for where in read) for read in reads]
+    return torch.stack(sums)
 
 
 def score_apart(model, prompt, answers):
@@ -90,6 +87,6 @@ if __name__ == "__main__":
     apart = score_apart(model, prompt, answers)
     g_tree, g_apart = gradient(model, tree), gradient(model, apart)
     print("fed:", len(grow(prompt, answers)[0]), "tokens")
-    print("log-probabilities differ by", (tree - apart).abs().max().item())
+    print("log p differs by", (tree - apart).abs().max().item())
     print("gradients by", (g_tree - g_apart).norm().item(), end=" ")
     print("of", g_apart.norm().item())
