@@ -40,7 +40,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "llama": lambda: LlamaConfig(**SHARED_KEYS),
     "qwen2": lambda: Qwen2Config(**SHARED_KEYS),
     "qwen3": lambda: Qwen3Config(**SHARED_KEYS, head_dim=8),
-    "gemma2": lambda: Gemma2Config(**GEMMA, layer_types=MIXED, attn_logit_softcapping=4.0),
+    "gemma2": lambda: Gemma2Config(**GEMMA, layer_types=MIXED, attn_logit_softcapping=0.5),
     "gemma3": lambda: Gemma3TextConfig(**GEMMA, layer_types=MIXED),
     "mistral": lambda: MistralConfig(**SHARED_KEYS, sliding_window=WINDOW),
     "phi3": lambda: Phi3Config(**SHARED_KEYS),
