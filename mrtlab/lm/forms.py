@@ -18,9 +18,8 @@ from torch import nn
 from transformers import DynamicCache
 
 from mrtlab.lm.layout import BranchLayout, RowLayout, branch_layout, path_layout, row_layout, sees
-from mrtlab.lm.paths import NAME as PATHS
 from mrtlab.lm.paths import path_attention, tree_paths
-from mrtlab.lm.support import checkpointing, text_config, why_not_paths, windows
+from mrtlab.lm.support import PATHS, checkpointing, text_config, why_not_paths, windows
 from mrtlab.lm.tree import TokenTree
 
 EdgeLogProbs = Float[torch.Tensor, "_E"]

@@ -2,7 +2,7 @@
 
 A dense mask over a row of n tokens computes n² scores and throws most of them away when a prompt has hundreds of
 answers. Here the prompt looks at itself, every answer token looks at the whole prompt and at its own path, and one
-softmax spans both. Registered with transformers under `NAME`; it acts on calls that carry a `tree_paths`.
+softmax spans both. Registered with transformers under the name `PATHS`; it acts on calls that carry a `tree_paths`.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,7 @@ from torch import nn
 from transformers import AttentionInterface
 
 from mrtlab.lm.layout import PathLayout
-from mrtlab.lm.support import text_config
-
-NAME = "mrtlab_tree_paths"
+from mrtlab.lm.support import PATHS, text_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +70,7 @@ def path_attention(model: nn.Module) -> Iterator[None]:
     before = [config._attn_implementation_internal for config in configs]
     try:
         for config in configs:
-            config._attn_implementation_internal = NAME
+            config._attn_implementation_internal = PATHS
         yield
     finally:
         for config, implementation in zip(configs, before, strict=True):
@@ -164,4 +162,4 @@ def _scattered(x: Float[torch.Tensor, "C H Q d"], slot: Int[torch.Tensor, "nodes
     return flat.unflatten(0, (shape[0], shape[2])).transpose(1, 2)
 
 
-AttentionInterface.register(NAME, attend)
+AttentionInterface.register(PATHS, attend)

@@ -141,6 +141,8 @@ def backward_tokens(
     Returns:
         (T,) the loss of each tree, detached.
     """
+    if not callable(objective) and not all(callable(rule) for rule in objective):
+        raise ValueError("backward_tokens takes rules, called with (M, R) token log-probabilities and their mask")
     return _backward(model, trees, objective, answer_tokens, max_tokens=max_tokens, form=form)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 _LAYERS = {"full_attention", "sliding_attention"}
-_MASKED = {"sdpa", "eager", "flex_attention"}
+PATHS = "mrtlab_tree_paths"  # the name of our own attention along paths, see `mrtlab.lm.paths`
+_MASKED = {"sdpa", "eager", "flex_attention", PATHS}
 
 
 @dataclass(frozen=True)
