@@ -176,7 +176,7 @@ def trl_turns(
     batches: Sequence[Batch],
     *,
     lr: float,
-    optim: str = "adamw_torch",
+    optim: str = "adamw_torch_fused",
     accumulate: int = 1,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> Turns:
