@@ -15,9 +15,9 @@ from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_length
 from mrtlab.lm.support import checkpointing, text_config, why_not_paths
 from mrtlab.lm.tree import TokenTree
 
-# Seconds per pair relative to a fused kernel's: matrix products, a softmax and gathers written out take longer.
-# Measured by benchmarks/cpu_lm.py --calibrate.
-UNFUSED = 2.0
+# Time per pair relative to a fused kernel's, which also computes the pairs that its mask forbids. Matrix products, a
+# softmax and gathers written out were measured to take as long: `python -m benchmarks.cpu_lm --calibrate`.
+UNFUSED = 1.0
 
 
 @dataclass(frozen=True)
