@@ -1,6 +1,7 @@
 """The `mrtlab` command. Results go to standard output, progress and errors to standard error.
 
-Exit codes: 0 done, 1 something is missing on this machine, 2 the request was not understood, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 something is missing on this machine, 2 the request was not understood, 3 a model did not pass
+the gate it was put to, 130 stopped by Ctrl-C.
 Heavy imports sit inside the commands, so that `mrtlab --help` answers at once.
 """
 
@@ -19,6 +20,9 @@ from rich.table import Table
 import mrtlab
 from mrtlab.cli_common import examples as _examples
 from mrtlab.cli_common import fail as _fail
+from mrtlab.cli_evaluate import EXAMPLES as _EVALUATE_EXAMPLES
+from mrtlab.cli_evaluate import evaluate
+from mrtlab.cli_lm import MODELS_EXAMPLES, PRETRAIN_EXAMPLES, SAMPLE_EXAMPLES, models, pretrain, sample
 from mrtlab.cli_plan import EXAMPLES as _PLAN_EXAMPLES
 from mrtlab.cli_plan import plan
 
@@ -139,6 +143,10 @@ def claims(
 
 
 app.command(epilog=_PLAN_EXAMPLES)(plan)
+app.command(epilog=MODELS_EXAMPLES)(models)
+app.command(epilog=SAMPLE_EXAMPLES)(sample)
+app.command(epilog=_EVALUATE_EXAMPLES)(evaluate)
+app.command(epilog=PRETRAIN_EXAMPLES)(pretrain)
 
 
 def _list_experiments(as_json: bool) -> None:

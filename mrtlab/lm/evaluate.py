@@ -14,13 +14,14 @@ from jaxtyping import Float
 from torch import nn
 
 from mrtlab.data.tasks import Family, Law, Question, Split, family
-from mrtlab.lm.encode import encode
+from mrtlab.lm.encode import Prompt, encode
 from mrtlab.lm.sampling import Sampler, sample
 from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.lm.tree import TokenTree
 
 _LISTED = 2000  # a law with more answers is measured by drawing from it
 _DRAWN = 64
+_LONGEST = 160  # tokens of a drawn answer
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,15 @@ def evaluate(
     laws = [_listed(found, question) for question in questions]
     if any(law is None for law in laws):
         return [_drawn(model, tokenizer, found, question, seed=seed, max_tokens=max_tokens) for question in questions]
-    scored = _score(model, tokenizer, [(q.text, law.answers) for q, law in zip(questions, laws, strict=True)], max_tokens)
+    scored = listed_logprobs(
+        model, tokenizer, [(q.text, law.answers) for q, law in zip(questions, laws, strict=True)], max_tokens=max_tokens
+    )
     taught = [found.taught(question) for question in questions]
-    taught_scored = _score(
-        model, tokenizer, [(q.text, law.answers) for q, law in zip(questions, taught, strict=True)], max_tokens
+    taught_scored = listed_logprobs(
+        model,
+        tokenizer,
+        [(q.text, law.answers) for q, law in zip(questions, taught, strict=True)],
+        max_tokens=max_tokens,
     )
     return [
         Exact(question, law, logp, float((aim.p * (aim.logp - said)).sum()))
@@ -137,18 +143,25 @@ def evaluate(
 
 
 def accuracy(
-    model: nn.Module, tokenizer: Any, questions: Sequence[Question], *, seed: int = 0
+    model: nn.Module, tokenizer: Any, questions: Sequence[Question], *, seed: int = 0, max_new_tokens: int = 64
 ) -> Float[np.ndarray, "questions"]:
     """1 where the model's likeliest words are a right answer, else 0: greedy decoding, checked by the family."""
+    greedy = Sampler(temperature=0)
     said = sample(
-        model, tokenizer, [q.text for q in questions], n=1, seed=seed, sampler=Sampler(temperature=0), max_new_tokens=64
+        model,
+        tokenizer,
+        [q.text for q in questions],
+        n=1,
+        seed=seed,
+        sampler=greedy,
+        max_new_tokens=max_new_tokens,
     )
-    return np.array(
-        [float(family(q.family).valid(q, answers[0])) for q, answers in zip(questions, said, strict=True)]
-    )
+    return np.array([float(family(q.family).valid(q, answers[0])) for q, answers in zip(questions, said, strict=True)])
 
 
-def band(values: Sequence[float], *, seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
+def band(
+    values: Sequence[float] | Float[np.ndarray, "n"], *, seed: int = 0, draws: int = 2000
+) -> tuple[float, float, float]:
     """Mean of values and its 95 % bootstrap interval.
 
     >>> band([1.0, 1.0, 1.0])
@@ -177,23 +190,27 @@ def _listed(found: Family, question: Question) -> Law | None:
     return law if len(law.answers) <= _LISTED else None
 
 
-def _score(
-    model: nn.Module, tokenizer: Any, asked: Sequence[tuple[str, Sequence[str]]], max_tokens: int
+def listed_logprobs(
+    model: nn.Module, tokenizer: Any, asked: Sequence[tuple[Prompt, Sequence[str]]], *, max_tokens: int = 8192
 ) -> list[Float[np.ndarray, "m"]]:
-    """Log-probabilities of listed answers, all questions in one go."""
+    """log p(answer | prompt), nats, of the answers listed with each prompt, all in one go.
+
+    Args:
+        model, tokenizer: as `load_model` returns them.
+        asked: prompts, each with its answers.
+        max_tokens: tokens that pass through the model at once.
+    """
     encoded = [encode(tokenizer, prompt, answers) for prompt, answers in asked]
     trees = [TokenTree.build(e.prompt_ids, e.answer_ids) for e in encoded]
     with torch.no_grad():
         return [logp.double().cpu().numpy() for logp in leaf_logprobs(model, trees, max_tokens=max_tokens)]
 
 
-def _drawn(
-    model: nn.Module, tokenizer: Any, found: Family, question: Question, *, seed: int, max_tokens: int
-) -> Drawn:
+def _drawn(model: nn.Module, tokenizer: Any, found: Family, question: Question, *, seed: int, max_tokens: int) -> Drawn:
     rng = np.random.default_rng((seed, 2))
     true, taught = found.sample(question, _DRAWN, rng=rng), found.sample_taught(question, _DRAWN, rng=rng)
-    logp = _score(model, tokenizer, [(question.text, true + taught)], max_tokens)[0]
-    said = sample(model, tokenizer, [question.text], n=_DRAWN, seed=seed)[0]
+    logp = listed_logprobs(model, tokenizer, [(question.text, true + taught)], max_tokens=max_tokens)[0]
+    said = sample(model, tokenizer, [question.text], n=_DRAWN, seed=seed, max_new_tokens=_LONGEST)[0]
     truth_logp = np.array([found.logp(question, answer) for answer in true])
     taught_logp = np.array([found.logp_taught(question, answer) for answer in taught])
     return Drawn(

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import cached_file
 
-EMBEDDED = Path(__file__).parent / "embedded"
+from mrtlab.lm import shelf
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
 _log = logging.getLogger("mrtlab")
@@ -31,14 +34,16 @@ def load_model(
     Raises:
         ValueError: the device or dtype is unknown or absent, or the model cannot be found; with the remedy.
     """
-    place, number = _device(device), _dtype(dtype, device)
+    place, number = find_device(device), _dtype(dtype, device)
     source = _source(name)
     try:
+        if not Path(source).is_dir():
+            cached_file(source, "config.json")  # one look before many: without network each tries for half a minute
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=number, attn_implementation=attention, use_safetensors=True, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(_remedy(name, source, error)) from error
     model = model.to(place).eval()
     count = sum(p.numel() for p in model.parameters())
@@ -46,7 +51,15 @@ def load_model(
     return model, tokenizer
 
 
-def _device(device: str) -> torch.device:
+def find_device(device: str) -> torch.device:
+    """The device of a name; "auto" is a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: it is unknown, or there is none on this machine.
+
+    >>> find_device("cpu")
+    device(type='cpu')
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -60,7 +73,7 @@ def _device(device: str) -> torch.device:
 
 def _dtype(dtype: str, device: str) -> torch.dtype:
     if dtype == "auto":
-        if _device(device).type != "cuda":
+        if find_device(device).type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if dtype not in _DTYPES:
@@ -70,11 +83,12 @@ def _dtype(dtype: str, device: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     if name == "embedded":
-        if not (EMBEDDED / "model.safetensors").is_file():
+        if not (shelf.EMBEDDED / shelf.WEIGHTS).is_file():
             raise ValueError(
-                "the embedded model is missing from this installation: run `mrtlab pretrain`, then load its folder"
+                "the embedded model is missing from this installation: make one with `mrtlab pretrain FOLDER`, "
+                "then give its folder as the model"
             )
-        return str(EMBEDDED)
+        return str(shelf.EMBEDDED)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ValueError(f"{name} is a folder without a config.json: expected a model saved with save_pretrained")

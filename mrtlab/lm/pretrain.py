@@ -3,15 +3,17 @@
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -91,16 +93,18 @@ def pretrain(
         recipe: what to train.
         device: where.
         checkpoint_every: steps between checkpoints. A run that is killed repeats at most these.
-        report: called after every step.
+        report: called after every step. If it raises, Ctrl-C turned into an exception say, the step is saved first.
 
     Returns:
-        the folder with the finished model, for `load_model`.
+        the folder with the finished model, for `load_model`. A folder that holds one already is left as it is.
 
     Raises:
         ValueError: the folder holds a run of another recipe.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, recipe)
+    if stands_at(folder) == "finished":
+        return folder
     corpus = Corpus(seed=recipe.seed)
     tokenizer = _tokenizer(folder, recipe, corpus)
     torch.manual_seed(recipe.seed)
@@ -126,9 +130,26 @@ def pretrain(
             _save_checkpoint(folder, model, optimizer, done)
         rate = (done - start) * recipe.rows * recipe.length / max(time.monotonic() - began, 1e-9)
         left = (recipe.steps - done) * recipe.rows * recipe.length / rate
-        report(Progress(done, recipe.steps, float(np.mean(recent)), rate, left))
-    _finish(folder, model, tokenizer)
+        try:
+            report(Progress(done, recipe.steps, float(np.mean(recent)), rate, left))
+        except BaseException:
+            _save_checkpoint(folder, model, optimizer, done)
+            raise
+    _finish(folder, model)
     return folder
+
+
+def stands_at(folder: Path) -> int | Literal["finished"]:
+    """How far the run in a folder has come: the step that its checkpoint goes on from, or "finished".
+
+    >>> stands_at(Path("a folder that does not exist"))
+    0
+    """
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.is_file():
+        with safe_open(checkpoint, framework="pt") as file:
+            return int(file.metadata()["step"])
+    return "finished" if (folder / "model.safetensors").is_file() else 0
 
 
 def model_config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -204,7 +225,7 @@ def _tokenizer(folder: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokeni
     first = Corpus(seed=corpus.seed + 1_000_003, shares=corpus.shares).documents()
     texts = (text for _ in range(recipe.sample_texts) for text in next(first))
     tokenizer = train_tokenizer(texts, vocab_size=recipe.vocab_size)
-    tokenizer.save_pretrained(folder)
+    _save_whole(folder, tokenizer, last="tokenizer.json")
     return tokenizer
 
 
@@ -233,14 +254,10 @@ def _save_checkpoint(folder: Path, model: LlamaForCausalLM, optimizer: torch.opt
 
 def _resume(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
     """Load the checkpoint if there is one; the step to go on with."""
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
+    step = stands_at(folder)
+    if not step:
         return 0
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        step = int(file.metadata()["step"])
-    held = load_file(path)
+    held = load_file(folder / "checkpoint.safetensors")
     for name, value in model.named_parameters():
         value.data.copy_(held[f"weight.{name}"])
         optimizer.state[value] = {
@@ -251,11 +268,21 @@ def _resume(folder: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimi
     return step
 
 
-def _finish(folder: Path, model: LlamaForCausalLM, tokenizer: Any) -> None:
+def _finish(folder: Path, model: LlamaForCausalLM) -> None:
     """Save the model in half precision, as it is shipped, and clear the checkpoint away."""
-    model.eval().to(torch.float16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    _save_whole(folder, model.eval().to(torch.float16), last="model.safetensors")
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def _save_whole(folder: Path, what: Any, *, last: str) -> None:
+    """Save beside and move in, the file that says that all are there at the end: a kill leaves no half of anything."""
+    partial = folder / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    what.save_pretrained(partial)
+    for path in sorted(partial.iterdir(), key=lambda path: path.name == last):
+        path.chmod(0o644)  # weights are written as private files; a model is for everybody
+        os.replace(path, folder / path.name)
+    partial.rmdir()
 
 
 def _replace(path: Path, text: str) -> None:

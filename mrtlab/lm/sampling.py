@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import nn
@@ -76,8 +77,9 @@ def sample(
 ) -> list[list[str]]:
     """n independent answers to every prompt.
 
-    Each prompt is computed once and its cache repeated n times. The same seed gives the same answers, whatever else
-    is asked in the same call.
+    Each prompt is computed once and its cache repeated n times. The same seed gives the same answers to a prompt,
+    whatever else is asked in the same call and however many are written side by side; more draws go on where fewer
+    stopped. (Round-off of the forward pass may turn a draw that falls within it of another token.)
 
     Args:
         model, tokenizer: as `load_model` returns them.
@@ -100,14 +102,15 @@ def sample(
     device = model.get_input_embeddings().weight.device
     stop = torch.tensor(_stops(model, tokenizer), device=device)
     answers = []
-    for i, prompt in enumerate(prompts):
-        ids = torch.tensor([encode_prompt(tokenizer, prompt)], device=device)
+    for prompt in prompts:
+        prompt_ids = encode_prompt(tokenizer, prompt)
+        ids = torch.tensor([prompt_ids], device=device)
         check_length(model, ids.shape[1] + max_new_tokens)
-        rng = torch.Generator(device=device).manual_seed((seed * 1_000_003 + i) % 2**63)
+        rng = np.random.default_rng((seed % 2**63, *prompt_ids))
         texts: list[str] = []
         while len(texts) < n:
-            tokens = _write(model, ids, min(batch, n - len(texts)), sampler, stop, max_new_tokens, rng)
-            texts += [_text(tokenizer, row, stop) for row in tokens]
+            luck = torch.from_numpy(rng.random((min(batch, n - len(texts)), max_new_tokens)))
+            texts += [_text(tokenizer, row, stop) for row in _write(model, ids, luck, sampler, stop)]
         answers.append(texts)
     return answers
 
@@ -115,20 +118,23 @@ def sample(
 def _write(
     model: nn.Module,
     prompt: Int[torch.Tensor, "1 P"],
-    n: int,
+    luck: Float[torch.Tensor, "n limit"],
     sampler: Sampler,
     stop: Int[torch.Tensor, "S"],
-    max_new_tokens: int,
-    rng: torch.Generator,
 ) -> Int[torch.Tensor, "n T"]:
-    """n answers to one prompt, token by token; rows that are over repeat their end."""
+    """n answers to one prompt, token by token; rows that are over repeat their end.
+
+    `luck` holds a uniform number in [0, 1) for each answer and place. It picks the token whose stretch of the
+    cumulated law it falls into.
+    """
+    n = len(luck)
     cache = DynamicCache(config=text_config(model))
     logits = model(input_ids=prompt, past_key_values=cache, use_cache=True).logits[:, -1].expand(n, -1)
     cache.batch_repeat_interleave(n)
     over: Bool[torch.Tensor, n] = torch.zeros(n, dtype=torch.bool, device=prompt.device)
     written = []
-    for _ in range(max_new_tokens):
-        token = torch.multinomial(sampler.law(logits), 1, generator=rng)
+    for u in luck.to(prompt.device).T:
+        token = _pick(sampler.law(logits), u)
         token = torch.where(over[:, None], stop[0], token)
         written.append(token)
         over |= torch.isin(token[:, 0], stop)
@@ -136,6 +142,12 @@ def _write(
             break
         logits = model(input_ids=token, past_key_values=cache, use_cache=True).logits[:, -1]
     return torch.cat(written, dim=1)
+
+
+def _pick(p: Float[torch.Tensor, "n V"], u: Float[torch.Tensor, "n"]) -> Int[torch.Tensor, "n 1"]:
+    """The first token up to which the law holds more than u of the mass: never one of probability 0."""
+    total = p.double().cumsum(-1)
+    return torch.searchsorted(total, (u * total[:, -1])[:, None].contiguous(), right=True)
 
 
 def _stops(model: nn.Module, tokenizer: Any) -> list[int]:

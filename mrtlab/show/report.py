@@ -1,14 +1,12 @@
 """The report of `mrtlab plan`: one HTML file with figures and tables that opens offline, on paper or on a phone."""
 
-import re
-from collections.abc import Sequence
 from datetime import date
 from html import escape
 
 import numpy as np
 
 import mrtlab
-from mrtlab.show import svg
+from mrtlab.show import sheet, svg
 from mrtlab.show.study import Study, percent
 
 _PROMPTS_SHOWN = 30
@@ -20,30 +18,6 @@ and C_r for a response the best K is √(V_y|x/V_x · C_p/C_r). Variances come f
 variance, intervals from leaving out one prompt at a time. This holds if prompts are a fair sample of those to come,
 and if the number of responses to a prompt has nothing to do with how they turned out. It speaks of the loss of the
 model that scored this table, not of the model after training.
-"""
-_STYLE = """
-:root { --ink: #1a1a1a; --single: #b84f00; --multi: #0072b2; --grey: #6b6b6b; --line: #e4e4e4; --page: #fff; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #f0f0f0; --single: #ff8a47; --multi: #5ab4e6; --grey: #a5a5a5; --line: #3a3a3a; --page: #161616; }
-}
-html { color-scheme: light dark; }
-body { font: 16px/1.55 Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink);
-  background: var(--page); max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem; }
-.from, figcaption, summary, footer { color: var(--grey); font-size: .9rem; overflow-wrap: anywhere; }
-.remark { border-left: 4px solid var(--single); padding: .1rem 0 .1rem .9rem; margin: 1rem 0; }
-figure { margin: .6rem 0; } svg { width: 100%; max-width: 36rem; height: auto; display: block; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; } tr.best td { font-weight: 650; }
-text { font: 13px Inter, system-ui, sans-serif; fill: var(--grey); }
-text.label { fill: var(--ink); } text.single { fill: var(--single); } text.multi { fill: var(--multi); }
-.grid { stroke: var(--line); } .curve { fill: none; stroke: var(--multi); stroke-width: 2; }
-circle.multi, rect.multi { fill: var(--multi); } circle.single { fill: var(--single); }
-rect.between { fill: var(--grey); } rect.safe { fill: var(--multi); opacity: .13; }
-circle.loss { fill: var(--multi); opacity: .45; } line.mean { stroke: var(--ink); stroke-width: 2.5; }
-code { font-size: .9em; overflow-wrap: anywhere; }
 """
 
 
@@ -71,13 +45,7 @@ def plan_report(study: Study, *, command: str = "", today: date | None = None) -
         _measured_section(study),
         f"<footer><p>Made by mrtlab {mrtlab.__version__} on {today or date.today():%d %B %Y}{how}.</p></footer>",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Plan for {escape(study.source)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    return sheet.page(f"Plan for {study.source}", body)
 
 
 def _costs(study: Study) -> str:
@@ -137,8 +105,8 @@ def _curve_section(study: Study) -> str:
         ]
         for i in study.rows
     ]
-    table = _table(["K", "prompts", "standard error", "more variance"], rows, best=study.rows.index(best - 1))
-    return _figure(
+    table = sheet.table(["K", "prompts", "standard error", "more variance"], rows, best=study.rows.index(best - 1))
+    return sheet.figure(
         claim,
         svg.chart(parts, alt=alt),
         f"Each K is paired with as many prompts as the budget then pays for. The shaded range has at most "
@@ -169,16 +137,16 @@ def _parts_section(study: Study) -> str:
         f"K = {curve.k[row]}: {prompt[i]:.2g} from prompts and {response[i]:.2g} from responses."
         for i, row in enumerate(rows)
     )
-    table = _table(
+    table = sheet.table(
         ["K", "from prompts, V_x/N_p", "from responses, V_y|x/(N_p K)"],
         [[str(curve.k[row]), f"{prompt[i]:.3g}", f"{response[i]:.3g}"] for i, row in enumerate(rows)],
     )
-    return _figure(
+    return sheet.figure(
         "More responses shrink one part and let the other grow",
         svg.chart(parts, alt=alt),
         "Each bar is the variance of the mean loss. Its two parts: luck in which prompts were collected, "
         "and luck in which responses.",
-        _details(table),
+        sheet.details(table),
     )
 
 
@@ -206,46 +174,23 @@ def _data_section(study: Study) -> str:
         for name, row in zip(named, shown, strict=True)
     ]
     some = "" if len(shown) == len(values) else f" {len(shown)} of {len(values):,} prompts are drawn."
-    return _figure(
+    return sheet.figure(
         claim,
         svg.chart(parts, alt=f"Dot plot of the losses of {len(shown)} prompts, from {low:.3g} to {high:.3g}."),
         f"A dot is a response, a bar is the mean of a prompt.{some}",
-        _details(_table(["prompt", "responses", "mean loss"], rows)),
+        sheet.details(sheet.table(["prompt", "responses", "mean loss"], rows)),
     )
 
 
 def _measured_section(study: Study) -> str:
     """The estimates and how they were made."""
-    table = _table(["measured", "estimate", "95 % interval"], study.measured)
-    return f'<h2>What was measured, and how surely</h2>\n<div class="scroll">{table}</div>\n<p>{_symbols(_HOW)}</p>'
-
-
-def _symbols(words: str) -> str:
-    """Words as HTML, with V_x, N_p and their like set as symbols."""
-    return re.sub(r"\b([VNC])_(y\|x|[xpr]\b)", r"<i>\1</i><sub>\2</sub>", escape(words))
+    table = sheet.table(["measured", "estimate", "95 % interval"], study.measured)
+    return (
+        f'<h2>What was measured, and how surely</h2>\n<div class="scroll">{table}</div>\n<p>{sheet.symbols(_HOW)}</p>'
+    )
 
 
 def _k_ticks(k: np.ndarray) -> list[tuple[float, str]]:
     """About eight labels along K."""
     step = max(1, round(len(k) / 8))
     return [(float(v), str(v)) for v in k if v == 1 or v % step == 0]
-
-
-def _figure(claim: str, drawing: str, caption: str, below: str) -> str:
-    return (
-        f"<h2>{escape(claim)}</h2>\n<figure>\n{drawing}\n<figcaption>{escape(caption)}</figcaption>\n</figure>\n{below}"
-    )
-
-
-def _details(table: str) -> str:
-    return f'<details><summary>The numbers</summary><div class="scroll">{table}</div></details>'
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, best: int = -1) -> str:
-    head = "".join(f'<th scope="col">{_symbols(name)}</th>' for name in columns)
-    lines = []
-    for i, row in enumerate(rows):
-        cells = "".join(f"<td>{_symbols(cell)}</td>" for cell in row)
-        kind = ' class="best"' if i == best else ""
-        lines.append(f"<tr{kind}>{cells}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -1,0 +1,95 @@
+"""What models there are on this machine, found without loading any: the embedded one and its frozen fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EMBEDDED = Path(__file__).parent / "embedded"
+WEIGHTS = "model.safetensors"
+SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
+CARD = "README.md"
+_FROZEN = (WEIGHTS, "config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """A model in a folder.
+
+    Attributes:
+        folder: where it is.
+        parameters: how many numbers its weights hold.
+        bytes: size of the file of weights.
+        sha256: fingerprint of that file, 64 hexadecimal digits.
+        check: "frozen" if all files are those that were frozen, "changed" if not, "not frozen" if none ever were.
+        recipe: what it was trained by, if it says so.
+    """
+
+    folder: Path
+    parameters: int
+    bytes: int
+    sha256: str
+    check: str
+    recipe: dict[str, Any] | None
+
+    @property
+    def card(self) -> Path | None:
+        """Its model card, if there is one."""
+        return path if (path := self.folder / CARD).is_file() else None
+
+
+def look(folder: Path) -> Shelved | None:
+    """The model in a folder, or None if there is none in one file of safetensors."""
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        return None
+    recipe = folder / "recipe.json"
+    return Shelved(
+        folder=folder,
+        parameters=_count(weights),
+        bytes=weights.stat().st_size,
+        sha256=_sha256(weights),
+        check=_checked(folder),
+        recipe=json.loads(recipe.read_text("utf-8")) if recipe.is_file() else None,
+    )
+
+
+def freeze(folder: Path) -> Path:
+    """Write down the fingerprints of the files that make the model, for `look` and for `sha256sum --check`.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    lines = [f"{_sha256(folder / name)}  {name}\n" for name in _FROZEN]
+    path = folder / SUMS
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def _checked(folder: Path) -> str:
+    sums = folder / SUMS
+    if not sums.is_file():
+        return "not frozen"
+    wanted = [line.split(maxsplit=1) for line in sums.read_text("utf-8").splitlines()]
+    same = all((folder / name).is_file() and _sha256(folder / name) == digest for digest, name in wanted)
+    return "frozen" if same else "changed"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _count(weights: Path) -> int:
+    """Numbers in a file of safetensors: its first eight bytes are the length of a JSON header with all shapes."""
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            size = 1
+            for length in entry["shape"]:
+                size *= length
+            total += size
+    return total
