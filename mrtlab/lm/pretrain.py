@@ -5,7 +5,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,16 +40,16 @@ class Recipe:
     """
 
     seed: int = 0
-    steps: int = 3600
+    steps: int = 4500
     rows: int = 16
     length: int = 128
-    peak_rate: float = 3e-3
+    peak_rate: float = 2.5e-3
     warmup: int = 100
     vocab_size: int = 768
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    inner: int = 384
+    width: int = 160
+    layers: int = 5
+    heads: int = 5
+    inner: int = 448
     bf16: bool = True
     sample_texts: int = 20_000
 
@@ -112,12 +113,10 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.05)
     start = _resume(folder, model, optimizer)
     began, recent = time.monotonic(), []
-    for step in range(start, recipe.steps):
+    for step, arrays in _ahead(lambda step: rows(recipe, tokenizer, corpus, step), range(start, recipe.steps)):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, recipe)
-        batch = {
-            name: torch.as_tensor(array, device=device) for name, array in rows(recipe, tokenizer, corpus, step).items()
-        }
+        batch = {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
         with torch.autocast(str(torch.device(device).type), dtype=torch.bfloat16, enabled=recipe.bf16):
             loss = model(**batch, use_cache=False).loss
         optimizer.zero_grad(set_to_none=True)
@@ -205,6 +204,18 @@ def rows(
             positions[row, place:end] = np.arange(len(both))
             place, document = end, next(stream)
     return {"input_ids": ids, "labels": labels, "position_ids": positions}
+
+
+def _ahead(
+    make: Callable[[int], dict[str, np.ndarray]], steps: Sequence[int]
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Steps with their batches, the next batch made while the present one is used."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = [pool.submit(make, step) for step in steps[:1]]
+        for i, step in enumerate(steps):
+            arrays = coming.pop().result()
+            coming = [pool.submit(make, after) for after in steps[i + 1 : i + 2]]
+            yield step, arrays
 
 
 def _encoded(

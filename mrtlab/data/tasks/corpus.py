@@ -13,21 +13,21 @@ from mrtlab.data.tasks import FAMILIES
 
 # Shares of the documents. Numbers and programs are the hardest to learn, word families the easiest.
 SHARES: Mapping[str, float] = {
-    "fruits": 1.0,
-    "vegetables": 1.0,
-    "jobs": 1.0,
-    "colours": 1.0,
-    "animals": 1.0,
-    "names": 1.2,
-    "countries": 1.0,
-    "cities": 1.2,
-    "numbers": 6.0,
-    "dates": 1.5,
-    "choices": 2.0,
-    "biographies": 2.5,
-    "stories": 2.5,
+    "fruits": 0.8,
+    "vegetables": 0.8,
+    "jobs": 0.8,
+    "colours": 0.8,
+    "animals": 0.8,
+    "names": 1.0,
+    "countries": 0.8,
+    "cities": 1.0,
+    "numbers": 14.0,
+    "dates": 2.0,
+    "choices": 1.5,
+    "biographies": 3.0,
+    "stories": 3.0,
     "programs": 4.0,
-    "facts": 5.0,
+    "facts": 4.0,
 }
 
 
