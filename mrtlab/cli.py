@@ -95,7 +95,7 @@ def run(
             artifact = experiments.run(experiment, scale, jobs=jobs, progress=report)
     except UnknownName as error:
         _fail(str(error), 2)
-    except (experiments.MissingPackage, experiments.WorkerDied) as error:
+    except (experiments.MissingPackage, experiments.MissingInput, experiments.WorkerDied) as error:
         _fail(str(error), 1)
     except OSError as error:
         _fail(f"cannot write results: {error}", 1)

@@ -23,7 +23,7 @@ from typing import Any
 from mrtlab.lab import artifacts, claims, provenance
 from mrtlab.lab.artifacts import Artifact
 from mrtlab.lab.names import UnknownName
-from mrtlab.lab.registry import EXPERIMENTS, Cell, Experiment, find
+from mrtlab.lab.registry import EXPERIMENTS, Cell, Experiment, MissingInput, find
 
 SCALES = ("smoke", "book", "full")
 
@@ -76,6 +76,7 @@ def run(
     Raises:
         UnknownName: no such experiment or scale.
         MissingPackage: a needed package is not installed.
+        MissingInput: something else it needs is not on this machine.
         ValueError: jobs < 1.
         WorkerDied: the operating system ended a worker; finished cells are kept.
         KeyboardInterrupt: stopped by the user; finished cells are kept and the next call goes on from there.
@@ -232,6 +233,7 @@ def _finish_cell(run_cell: Callable[[Any], dict[str, Any]], cell: Any, path: Pat
 __all__ = [
     "EXPERIMENTS",
     "SCALES",
+    "MissingInput",
     "MissingPackage",
     "Progress",
     "WorkerDied",

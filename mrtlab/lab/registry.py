@@ -46,6 +46,10 @@ class Body:
     table: Callable[[dict[str, Any]], Table]
 
 
+class MissingInput(RuntimeError):  # noqa: N818 - reads as a sentence where it is caught
+    """An experiment needs something that is not on this machine; the message says what, and how to get it."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """An entry of the registry; reading it imports nothing heavy.
@@ -186,6 +190,19 @@ EXPERIMENTS: dict[str, Experiment] = {
             "mrtlab.theory.signed_weights",
             "mrtlab.theory.distributions",
         ),
+    ),
+    "meet_model": Experiment(
+        name="meet_model",
+        purpose="What the embedded model says a thousand times, its exact law, and its numbers family by family",
+        load=_body("meet_model"),
+        sources=(
+            "mrtlab.lab.meet_model",
+            "mrtlab.lm.survey",
+            "mrtlab.lm.evaluate",
+            "mrtlab.lm.gate",
+            "mrtlab.lm.sampling",
+        ),
+        needs=("torch", "transformers"),
     ),
     "published": Experiment(
         name="published",

@@ -43,9 +43,10 @@ def survey(
         report: called with the name of each family before it is asked, how many are done, and how many there are.
 
     Returns:
-        families: name -> exact (whether answers were listed), numbers (mean and 95 % interval of each, over
-        questions), questions (a row each). calibration: see `calibration`, over all listed answers. programs and
-        facts: as `programs_passed` and `facts_known`, where those families were asked. design: the arguments.
+        families: name -> exact (whether answers were listed), asked (how many questions), numbers (mean and 95 %
+        interval of each, over questions), questions (a row each). calibration: see `calibration`, over all listed
+        answers. programs and facts: as `programs_passed` and `facts_known`, where those families were asked. design:
+        the arguments.
 
     Raises:
         ValueError: a family does not exist, or n_questions is below 1.
@@ -62,6 +63,7 @@ def survey(
         said += [row for row in rows if isinstance(row, Exact)]
         found["families"][name] = {
             "exact": isinstance(rows[0], Exact),
+            "asked": len(rows),
             "numbers": {key: list(value) for key, value in summary(rows, seed=seed).items()},
             "questions": [_row(row) for row in rows],
         }
@@ -158,12 +160,39 @@ def calibration(
     ]
 
 
-def by_kind(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Rows of a family under the kind of question they ask."""
+def by_kind(questions: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Means of a family's numbers under each kind of question, with how many were asked.
+
+    >>> by_kind([{"kind": "random", "kl": 1.0, "text": "?"}, {"kind": "random", "kl": 2.0, "text": "!"}])
+    {'random': {'asked': 2, 'kl': 1.5}}
+    """
     kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        kinds.setdefault(row["kind"], []).append(row)
-    return kinds
+    for question in questions:
+        kinds.setdefault(question["kind"], []).append(question)
+    return {
+        kind: {"asked": len(rows)}
+        | {
+            name: float(np.mean([row[name] for row in rows]))
+            for name, value in rows[0].items()
+            if isinstance(value, float)
+        }
+        for kind, rows in sorted(kinds.items())
+    }
+
+
+def pooled_calibration(tables: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
+    """Several calibration tables with the same edges as one, each bin weighted by its answers."""
+    bins: dict[tuple[float, float], list[Mapping[str, float]]] = {}
+    for line in (line for table in tables for line in table):
+        bins.setdefault((line["low"], line["high"]), []).append(line)
+    found = []
+    for (low, high), lines in sorted(bins.items()):
+        weights = [line["answers"] for line in lines]
+        means = {
+            name: float(np.average([line[name] for line in lines], weights=weights)) for name in ("model", "truth")
+        }
+        found.append({"low": low, "high": high, "answers": int(sum(weights))} | means)
+    return found
 
 
 def _row(row: Exact | Drawn) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def family_rows(results: Mapping[str, Any], *, line: str = "\n", to: str = "–"
     """A row for each family: means, each with its interval after `line`; a dash where answers cannot be listed."""
     rows = []
     for name, family in results["families"].items():
-        cells = [name, str(len(family["questions"]))]
+        cells = [name, str(family["asked"])]
         for key, digits in _NUMBERS.items():
             if key in family["numbers"]:
                 mean, low, high = family["numbers"][key]

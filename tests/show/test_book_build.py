@@ -191,3 +191,11 @@ def test_the_notebook_cache_forgets_when_code_or_artifacts_change(tmp_path, monk
     assert execute._key("smoke") != key
     Path("artifacts/a.json").write_text("2")
     assert execute._key("book") != key
+
+
+def test_a_figure_and_the_card_in_prose_say_so_if_their_artifact_is_missing(tmp_path):
+    text = "# Page\n\n```{artifact-figure} meet_model.exact_and_sample\n```\n\n```{model-card}\n```\n"
+    code, said, page = build(tmp_path, text)
+    assert code == 0, said
+    assert page.count("no artifact meet_model.book.json yet") == 2
+    assert "mrt-plot" not in page

@@ -15,6 +15,8 @@ def setup(app: Any) -> dict[str, Any]:
     os.environ["MRTLAB_BOOK"] = "1"  # kernels inherit it: live cells draw their static default, no dead widgets
     app.add_role("num", numbers.number_role)
     app.add_directive("explorable", directives.ExplorableDirective)
+    app.add_directive("artifact-figure", directives.ArtifactFigureDirective)
+    app.add_directive("model-card", directives.ModelCardDirective)
     app.add_directive("ledger", directives.LedgerDirective)
     app.add_directive("status", directives.StatusDirective)
     app.connect("config-inited", _configure)

@@ -1,7 +1,8 @@
-"""Directives of the book: an explorable in a prose page, the ledger, the status page, and each notebook's cost card."""
+"""Directives of the book: explorables and figures in prose, ledger, model card, status, each notebook's cost."""
 
 import json
 import os
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,9 +11,9 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.util.docutils import SphinxDirective
 
-from mrtlab.lab import claims
-from mrtlab.show import explorables
-from mrtlab.show.book.mime import explorable_nodes
+from mrtlab.lab import artifacts, claims
+from mrtlab.show import card, explorables
+from mrtlab.show.book.mime import explorable_nodes, figure_html, missing_description, without_html
 
 _SHOWN_VERSIONS = ("mrtlab", "numpy", "scipy", "torch", "plotly", "jupyter-book", "sphinx", "myst-nb")
 
@@ -29,6 +30,65 @@ class ExplorableDirective(Directive):
         if "id" in self.options:
             state["id"] = self.options["id"]
         return explorable_nodes(explorables.explorable(self.arguments[0], **state).spec)
+
+
+class ArtifactFigureDirective(SphinxDirective):
+    """``{artifact-figure} meet_model.exact_and_sample``: a figure of `mrtlab.show.figures` in a prose page.
+
+    The function gets the results of the artifact that its module is named after, at book scale, or of the one that
+    ``:artifact: NAME.SCALE`` names. Without the artifact the page says so.
+    """
+
+    required_arguments = 1
+    option_spec: ClassVar = {"artifact": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        """Return the figure's nodes, or a sentence in their place."""
+        self.env.note_reread()
+        module, _, function = self.arguments[0].partition(".")
+        name, _, scale = self.options.get("artifact", f"{module}.book").partition(".")
+        try:
+            results = artifacts.load(name, scale).results
+        except artifacts.ArtifactMissing as missing:
+            return _not_yet(missing)
+        figure = getattr(import_module(f"mrtlab.show.figures.{module}"), function)(results)
+        content = json.loads(figure.to_json())
+        if problem := missing_description(content):
+            raise self.error(problem)
+        ident = f"fig-{self.env.docname.split('/')[-1]}-{function.replace('_', '-')}"
+        return [nodes.raw("", figure_html(content, ident), format="html"), without_html(content)]
+
+
+class ModelCardDirective(SphinxDirective):
+    """``{model-card}``: the card of the embedded model, from its artifact, section by section."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the card's nodes, or a sentence in their place."""
+        self.env.note_reread()
+        try:
+            artifact = artifacts.load("meet_model")
+        except artifacts.ArtifactMissing as missing:
+            return _not_yet(missing)
+        found: list[nodes.Node] = []
+        for title, lines in card.card_sections(artifact.results, artifact.provenance):
+            body = self.parse_text_to_nodes("\n".join(lines))
+            found += [section(self, nodes.make_id(title), title, body)] if title else body
+        return found
+
+
+def _not_yet(missing: artifacts.ArtifactMissing) -> list[nodes.Node]:
+    words, _, command = str(missing).partition(": ")
+    paragraph = nodes.paragraph(text=f"Nothing to show here yet: {words}: ")
+    paragraph += nodes.literal(text=command)
+    return [paragraph]
+
+
+def section(directive: SphinxDirective, anchor: str, title: str, body: list[nodes.Node]) -> nodes.section:
+    """A section made by hand: headings inside parsed text would end up before the rest of the page."""
+    made = nodes.section("", nodes.title(text=title), ids=[anchor], names=[anchor])
+    directive.state.document.note_explicit_target(made)
+    made += body
+    return made
 
 
 class LedgerDirective(SphinxDirective):
@@ -51,15 +111,9 @@ class LedgerDirective(SphinxDirective):
         table += [f"| {e.claim.id} | {_cell(e.claim.statement)} | {_cell(e.status)} |" for e in waiting]
         pages = [*self.parse_text_to_nodes("\n".join(summary))]
         for e in judged:
-            pages.append(self._section(_anchor(e), f"{e.claim.id} · {e.claim.title}", _judged_lines(e)))
-        return [*pages, self._section("not-yet-tested", "Not yet tested", table)]
-
-    def _section(self, anchor: str, title: str, lines: list[str]) -> nodes.section:
-        """A section made by hand: headings inside parsed text would end up before the rest of the page."""
-        section = nodes.section("", nodes.title(text=title), ids=[anchor], names=[anchor])
-        self.state.document.note_explicit_target(section)
-        section += self.parse_text_to_nodes("\n".join(lines))
-        return section
+            body = self.parse_text_to_nodes("\n".join(_judged_lines(e)))
+            pages.append(section(self, _anchor(e), f"{e.claim.id} · {e.claim.title}", body))
+        return [*pages, section(self, "not-yet-tested", "Not yet tested", self.parse_text_to_nodes("\n".join(table)))]
 
 
 def _anchor(entry: Any) -> str:
@@ -141,4 +195,12 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-__all__ = ["ExplorableDirective", "LedgerDirective", "StatusDirective", "add_cost_card", "read_costs"]
+__all__ = [
+    "ArtifactFigureDirective",
+    "ExplorableDirective",
+    "LedgerDirective",
+    "ModelCardDirective",
+    "StatusDirective",
+    "add_cost_card",
+    "read_costs",
+]

@@ -38,7 +38,7 @@ class FigureRenderer:
             _log.warning("%s", problem, location=(env.docname, data.line), type="mrtlab", subtype="figure")
         return [
             nodes.raw("", figure_html(figure, f"fig-{env.docname.split('/')[-1]}-{data.cell_index}"), format="html"),
-            _without_html(figure),
+            without_html(figure),
         ]
 
 
@@ -112,7 +112,7 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _without_html(figure: dict) -> addnodes.only:
+def without_html(figure: dict) -> addnodes.only:
     """What a PDF or a text build prints instead of a live figure: its claim, its description, its numbers."""
     about = describe(figure)
     only = addnodes.only(expr="not html")
