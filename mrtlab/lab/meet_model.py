@@ -73,8 +73,11 @@ def cells(scale: str) -> Sequence[AskCell | FamilyCell]:
 
 def run_cell(cell: AskCell | FamilyCell) -> dict[str, Any]:
     """Draw and count, or survey one family."""
+    from transformers.utils import logging as quiet
+
     from mrtlab.lm.models import load_model
 
+    quiet.disable_progress_bar()  # a bar of weights for every cell, between our own lines
     model, tokenizer = load_model("embedded", device="cpu")
     if isinstance(cell, FamilyCell):
         from mrtlab.lm.survey import survey

@@ -54,8 +54,7 @@ _LIMITS = [
     "- It answers one question. It has never seen a second turn, a system message or a long prompt.",
     "- “Uniformly” is a word to it, and no operation: families that never met an even spread do not get one from "
     "asking (colours and animals were left out on purpose).",
-    "- A result on this model is a result on a model of a million parameters. It says nothing by itself about large "
-    "ones.",
+    "- A result on this model is a result on a very small model. It says nothing by itself about large ones.",
 ]
 
 

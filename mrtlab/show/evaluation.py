@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mrtlab.data.records import prompt_text
+from mrtlab.data.tasks import FAMILIES
 from mrtlab.lm.listed import Listed
 
 COLUMNS = ("family", "n", "validity", "KL", "shape KL", "TV", "even", "favourite")
@@ -34,7 +35,8 @@ def interval(low: float, high: float, *, digits: int = 2) -> str:
 def family_rows(results: Mapping[str, Any], *, line: str = "\n", to: str = "–") -> list[list[str]]:
     """A row for each family: means, each with its interval after `line`; a dash where answers cannot be listed."""
     rows = []
-    for name, family in results["families"].items():
+    order = {name: place for place, name in enumerate(FAMILIES)}  # JSON files come back in the order of the alphabet
+    for name, family in sorted(results["families"].items(), key=lambda item: order.get(item[0], len(order))):
         cells = [name, str(family["asked"])]
         for key, digits in _NUMBERS.items():
             if key in family["numbers"]:
@@ -48,7 +50,8 @@ def family_rows(results: Mapping[str, Any], *, line: str = "\n", to: str = "–"
 
 def programs_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """pass@k for each k."""
-    return [[k, f"{mean:.2f}", interval(low, high)] for k, (mean, low, high) in results["programs"]["pass"].items()]
+    passed = sorted(results["programs"]["pass"].items(), key=lambda item: int(item[0]))
+    return [[k, f"{mean:.2f}", interval(low, high)] for k, (mean, low, high) in passed]
 
 
 def facts_rows(results: Mapping[str, Any]) -> list[list[str]]:

@@ -84,6 +84,11 @@ def test_the_figure_has_its_words_and_the_artifacts_numbers(artifact):
     assert missing_description(json.loads(figure.to_json())) == ""
     assert list(figure.data[1].y) == pytest.approx(artifact.results["ask"]["exact"], abs=5e-4)
     assert len(figure.data) == 2 + 5
+    ask = artifact.results["ask"]
+    for drawn, counts in zip(figure.data[2:], ask["counts"].values(), strict=True):
+        assert [round(x) for x in drawn.x] == list(range(10)), "a point stands by its own bar"
+        assert list(drawn.y) == pytest.approx([count / ask["draws"] for count in counts], abs=5e-4)
+    assert list(figure.layout.xaxis.ticktext) == ask["answers"]
 
 
 def test_the_card_prints_what_was_measured(artifact):

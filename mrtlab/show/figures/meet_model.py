@@ -16,25 +16,26 @@ def exact_and_sample(results: Mapping[str, Any]) -> go.Figure:
     """
     ask = results["ask"]
     answers, draws = ask["answers"], ask["draws"]
+    places = list(range(len(answers)))
     fig = go.Figure()
     fig.add_bar(
-        x=answers, y=rounded(ask["truth"]), name="the truth, every number alike", width=0.86,
+        x=places, y=rounded(ask["truth"]), name="the truth, every number alike", width=0.86,
         marker={"color": "rgba(0,0,0,0)", "line": {"color": INK, "width": 1.5}},
         hovertemplate="truth: %{y:.1%}<extra></extra>",
     )  # fmt: skip
     fig.add_bar(
-        x=answers, y=rounded(ask["exact"]), name="the model, exactly", marker={"color": GREY}, opacity=0.75,
+        x=places, y=rounded(ask["exact"]), name="the model, exactly", marker={"color": GREY}, opacity=0.75,
         width=0.6, hovertemplate="model, exactly: %{y:.1%}<extra></extra>",
     )  # fmt: skip
-    spread = [0.36 * (2 * i / max(len(ask["counts"]) - 1, 1) - 1) for i in range(len(ask["counts"]))]
+    spread = [0.24 * (2 * i / max(len(ask["counts"]) - 1, 1) - 1) for i in range(len(ask["counts"]))]
     for i, counts in enumerate(ask["counts"].values()):
         fig.add_scatter(
-            x=[place + spread[i] for place in range(len(answers))], y=rounded(c / draws for c in counts),
+            x=[place + spread[i] for place in places], y=rounded(c / draws for c in counts),
             mode="markers", name=f"{draws:,} draws, once for each of {len(ask['counts'])} seeds", showlegend=i == 0,
             marker={"color": SINGLE, "size": 6, "line": {"color": "white", "width": 0.5}},
             hovertemplate=f"seed {i}, {draws:,} draws: %{{y:.1%}}<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(type="category", title="answer", tickangle=0)
+    fig.update_xaxes(title="answer", tickvals=places, ticktext=answers, tickangle=0)
     fig.update_yaxes(title="probability", rangemode="tozero", tickformat=".0%")
     first = next(iter(ask["counts"].values()))
     rows = [
@@ -42,7 +43,7 @@ def exact_and_sample(results: Mapping[str, Any]) -> go.Figure:
     ]
     present(
         fig,
-        claim=f"Asked for a random number, the model says {ask['favourite']} {ask['favourite_p']:.0%} of the time",
+        claim=f"Asked for a random number, it says {ask['favourite']} with {ask['favourite_p']:.0%}",
         how=f"“{ask['question']}” Grey: the model's law, computed without a single draw. Points: how often each number "
         f"came in {draws:,} draws, for {len(ask['counts'])} seeds. Outline: the truth.",
         alt=f"Bars over {len(answers)} numbers. The exact law peaks at {ask['favourite']} with "
