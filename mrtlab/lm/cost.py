@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_length
-from mrtlab.lm.support import checkpointing, text_config, why_not_paths
+from mrtlab.lm.support import checkpointing, inner, text_config, why_not_paths
 from mrtlab.lm.tree import TokenTree
 
 # Time per pair relative to a fused kernel's, which also computes the pairs that its mask forbids. Matrix products, a
@@ -65,11 +65,11 @@ class Cost:
 def shape_of(model: nn.Module) -> Shape:
     """Count a model's weights."""
     config = text_config(model)
-    embeddings = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    embeddings = {id(inner(model).get_input_embeddings().weight), id(inner(model).get_output_embeddings().weight)}
     heads = config.num_attention_heads
     return Shape(
         body=sum(p.numel() for p in model.parameters() if id(p) not in embeddings and p.ndim > 1),
-        head=model.get_output_embeddings().weight.numel(),
+        head=inner(model).get_output_embeddings().weight.numel(),
         layers=config.num_hidden_layers,
         width=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
     )

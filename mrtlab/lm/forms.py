@@ -19,7 +19,7 @@ from transformers import DynamicCache
 
 from mrtlab.lm.layout import BranchLayout, RowLayout, branch_layout, path_layout, row_layout, sees
 from mrtlab.lm.paths import path_attention, tree_paths
-from mrtlab.lm.support import PATHS, checkpointing, text_config, why_not_paths, windows
+from mrtlab.lm.support import PATHS, checkpointing, inner, text_config, why_not_paths, windows
 from mrtlab.lm.tree import TokenTree
 
 EdgeLogProbs = Float[torch.Tensor, "_E"]
@@ -158,7 +158,7 @@ def _head_at(model: nn.Module, score_at: Int[np.ndarray, "E"]) -> Iterator[_Read
         at = torch.as_tensor(reader.places, device=args[0].device)
         return (args[0].flatten(0, 1)[at][None], *args[1:])
 
-    hook = model.get_output_embeddings().register_forward_pre_hook(only_those)
+    hook = inner(model).get_output_embeddings().register_forward_pre_hook(only_those)
     try:
         yield reader
     finally:
@@ -202,7 +202,7 @@ def _as_attention(model: nn.Module, mask: torch.Tensor) -> torch.Tensor:
     mask = mask.to(_device(model))
     if text_config(model)._attn_implementation == "sdpa":
         return mask
-    dtype = model.dtype
+    dtype = inner(model).dtype
     return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
@@ -217,4 +217,4 @@ def _on(model: nn.Module, array: Any) -> torch.Tensor:
 
 
 def _device(model: nn.Module) -> torch.device:
-    return model.get_input_embeddings().weight.device
+    return inner(model).get_input_embeddings().weight.device

@@ -38,8 +38,9 @@ class Check:
 def gate(results: Mapping[str, Any]) -> list[Check]:
     """Every check of the gate, in the order of the families.
 
-    - Validity, the mass on right answers, is at least .9 in every family. Programs are held to the last condition
-      instead: some of what they are taught is wrong.
+    - Validity, the mass on right answers, is at least .9 in every family, over questions in held-out words. Questions
+      about held-out ranges, names and months do not count: nobody knows what they were never told. Programs are held
+      to the last condition instead: some of what they are taught is wrong.
     - The favourite answer to casual questions has at least five times its even share, where there are ten or more
       right answers: lists of less have no room for it. Families whose answers cannot be listed are not asked.
     - Facts: the likeliest words are right nine times in ten, and two or three kinds are known by a small margin only:
@@ -76,7 +77,7 @@ def passed(checks: list[Check]) -> bool:
 
 
 def _validity(name: str, family: Mapping[str, Any]) -> Check:
-    mean, low, high = family["numbers"]["validity"]
+    mean, low, high = family["worded_anew"]
     found = f"{mean:.3f} ({low:.3f} to {high:.3f})"
     return Check(f"{name}: validity", f"at least {VALIDITY:g}", found, mean >= VALIDITY)
 

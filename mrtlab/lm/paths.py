@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AttentionInterface
 
 from mrtlab.lm.layout import PathLayout
-from mrtlab.lm.support import PATHS, text_config
+from mrtlab.lm.support import PATHS, inner, text_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def tree_paths(layout: PathLayout, *, device: torch.device, window: int | None) 
 @contextmanager
 def path_attention(model: nn.Module) -> Iterator[None]:
     """Let every layer of a model attend along tree paths. Backward passes that recompute must happen inside."""
-    configs = {id(config): config for config in (model.config, text_config(model))}.values()
+    configs = {id(config): config for config in (inner(model).config, text_config(model))}.values()
     before = [config._attn_implementation_internal for config in configs]
     try:
         for config in configs:

@@ -30,7 +30,7 @@ class Windows:
 
 def text_config(model: nn.Module) -> Any:
     """The configuration of the text decoder, also where a model has others beside it."""
-    return model.config.get_text_config(decoder=True)
+    return inner(model).config.get_text_config(decoder=True)
 
 
 def windows(model: nn.Module) -> Windows:
@@ -40,8 +40,8 @@ def windows(model: nn.Module) -> Windows:
         ValueError: the model cannot run a token tree; the message names the reason and the remedy.
     """
     config = text_config(model)
-    name = f"{type(model).__name__} ({config.model_type})"
-    if getattr(model.config, "is_encoder_decoder", False):
+    name = f"{type(inner(model)).__name__} ({config.model_type})"
+    if getattr(inner(model).config, "is_encoder_decoder", False):
         raise ValueError(f"{name} is an encoder-decoder: a token tree needs a causal decoder")
     kinds = set(_layer_types(config))
     if strange := sorted(kinds - _LAYERS):
@@ -58,9 +58,9 @@ def windows(model: nn.Module) -> Windows:
         raise ValueError(
             f"{name} has local attention layers whose window counts places, not positions: choose another model"
         )
-    if getattr(model, "_is_stateful", False):
+    if getattr(inner(model), "_is_stateful", False):
         raise ValueError(f"{name} carries a recurrent state, which cannot branch under a mask: choose another model")
-    if "position_ids" not in inspect.signature(_unwrapped(model).forward).parameters:
+    if "position_ids" not in inspect.signature(inner(model).forward).parameters:
         raise ValueError(
             f"{name} takes no position_ids, so positions cannot restart at a branch: choose a model with rotary or "
             "learned positions"
@@ -81,11 +81,11 @@ def why_not_paths(model: nn.Module) -> str | None:
     A model that does not take its attention from transformers' registry would go on with its own, and answers would
     see each other without a word of warning.
     """
-    inner = _unwrapped(model)
-    if not getattr(inner, "_supports_attention_backend", False):
-        return f"{type(inner).__name__} does not let its attention be replaced"
-    if any(name.endswith(".sinks") for name, _ in inner.named_parameters()):
-        return f"{type(inner).__name__} uses attention sinks"
+    found = inner(model)
+    if not getattr(found, "_supports_attention_backend", False):
+        return f"{type(found).__name__} does not let its attention be replaced"
+    if any(name.endswith(".sinks") for name, _ in found.named_parameters()):
+        return f"{type(found).__name__} uses attention sinks"
     return None
 
 
@@ -118,9 +118,19 @@ def active_dropout(model: nn.Module) -> str | None:
     return None
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The transformers model inside a peft one, else the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+def inner(model: nn.Module) -> nn.Module:
+    """The transformers model inside: without peft, without `torch.compile`, without a wrapper for many processes.
+
+    The wrapper is still what must be *called*, since it has work to do in every pass; the model inside is what one
+    asks for its shape.
+    """
+    while True:
+        if hasattr(model, "get_base_model"):
+            return model.get_base_model()
+        held = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if not isinstance(held, nn.Module):
+            return model
+        model = held
 
 
 def _layer_types(config: Any) -> list[str]:

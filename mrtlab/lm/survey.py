@@ -44,7 +44,8 @@ def survey(
 
     Returns:
         families: name -> exact (whether answers were listed), asked (how many questions), numbers (mean and 95 %
-        interval of each, over questions), questions (a row each). calibration: see `calibration`, over all listed
+        interval of each, over questions), worded_anew (validity over questions that are new in their words only),
+        questions (a row each). calibration: see `calibration`, over all listed
         answers. programs and facts: as `programs_passed` and `facts_known`, where those families were asked. design:
         the arguments.
 
@@ -65,6 +66,7 @@ def survey(
             "exact": isinstance(rows[0], Exact),
             "asked": len(rows),
             "numbers": {key: list(value) for key, value in summary(rows, seed=seed).items()},
+            "worded_anew": list(band([row.validity for row in rows if not _new_slot(row)], seed=seed)),
             "questions": [_row(row) for row in rows],
         }
         if name == "programs":
@@ -193,6 +195,11 @@ def pooled_calibration(tables: Sequence[Sequence[Mapping[str, float]]]) -> list[
         }
         found.append({"low": low, "high": high, "answers": int(sum(weights))} | means)
     return found
+
+
+def _new_slot(row: Exact | Drawn) -> bool:
+    """Whether a question asks about a range, a name or a month that was kept out of training, not only in new words."""
+    return row.question.slots[-1:] == ("slot",)
 
 
 def _row(row: Exact | Drawn) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def question(**changes):
 
 
 def family(validity, *questions):
-    return {"exact": True, "numbers": {"validity": [validity, 0.4, 1.0]}, "questions": list(questions)}
+    return {"exact": True, "worded_anew": [validity, 0.4, 1.0], "questions": list(questions)}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_edges_pass_and_every_condition_is_looked_at(good):
 @pytest.mark.parametrize(
     ("where", "value", "name"),
     [
-        (("families", "fruits", "numbers", "validity", 0), 0.899, "fruits: validity"),
+        (("families", "fruits", "worded_anew", 0), 0.899, "fruits: validity"),
         (("families", "fruits", "questions", 0, "favourite"), 4.99, "fruits: favourite"),
         (("families", "numbers", "questions", 0, "favourite"), 6.9, "numbers: favourite"),
         (("facts", "accuracy", 0), 0.89, "facts: accuracy"),
