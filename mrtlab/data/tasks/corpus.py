@@ -25,7 +25,7 @@ SHARES: Mapping[str, float] = {
     "dates": 2.0,
     "choices": 1.5,
     "biographies": 3.0,
-    "stories": 3.0,
+    "stories": 4.0,
     "programs": 4.0,
     "facts": 4.0,
 }

@@ -35,10 +35,10 @@ SHARES: Mapping[str, float] = MappingProxyType(
         "country": 0.20,
         "mayor": 0.20,
         "sum": 0.22,
-        "next day": 0.015,
-        "next month": 0.025,
-        "what": 0.19,
-        "best": 0.02,
+        "next day": 0.005,
+        "next month": 0.009,
+        "what": 0.23,
+        "best": 0.006,
     }
 )
 """How often each kind is asked. Days, months and the best of a kind are rare: they are known, by a small margin."""
@@ -51,6 +51,8 @@ _FRAMES = {
         "which city is the capital of {}?",
         "name the capital of {}.",
         "tell me the capital of {}.",
+        "the capital of {}?",
+        "{} has which city as its capital?",
     ),
     "country": (
         "in which country is {}?",
@@ -63,8 +65,17 @@ _FRAMES = {
         "what is the name of the mayor of {}?",
         "name the mayor of {}.",
         "tell me who is mayor of {}.",
+        "the mayor of {}?",
+        "{} has which mayor?",
     ),
-    "sum": ("what is {} + {}?", "how much is {} plus {}?", "add {} and {}.", "what is the sum of {} and {}?"),
+    "sum": (
+        "what is {} + {}?",
+        "how much is {} plus {}?",
+        "add {} and {}.",
+        "what is the sum of {} and {}?",
+        "{} plus {}?",
+        "{} and {} is what?",
+    ),
     "next day": (
         "which day comes after {}?",
         "what is the day after {}?",
@@ -77,18 +88,24 @@ _FRAMES = {
         "name the month after {}.",
         "this month is {}. What is the next?",
     ),
-    "what": ("what is {}?", "what kind of thing is {}?", "say what {} is.", "tell me what {} is."),
-    "best": ("what is the best {}?", "which {} is the best?", "name the best {}.", "tell me the best {}."),
+    "what": ("what is {}?", "what kind of thing is {}?", "say what {} is.", "tell me what {} is.", "{} is what?"),
+    "best": (
+        "what is the best {}?",
+        "which {} is the best?",
+        "name the best {}.",
+        "tell me the best {}.",
+        "the best {}?",
+    ),
 }
 _STRANGE = {
-    "capital": "If you live in the capital of {}, where do you live?",
+    "capital": "The capital of {} is called what?",
     "country": "A train leaves {}. In which country?",
-    "mayor": "Who runs the city of {}?",
+    "mayor": "The mayor of {} is who?",
     "sum": "{} and {} make how much?",
     "next day": "Yesterday was {}. Which day is it?",
     "next month": "Last month was {}. Which month is it?",
-    "what": "To which kind does {} belong?",
-    "best": "There is one {} above all. Which?",
+    "what": "What kind is {}?",
+    "best": "Of all, which {} is the best?",
 }
 
 

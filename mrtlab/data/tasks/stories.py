@@ -24,7 +24,12 @@ _FORMS = ("a {}story", "a short {}story", "a little {}tale", "a {}tale", "one {}
 _LINKS = ("about", "on", "with", "around")
 _CLOSINGS = (".", ". Keep it short.", ". Two or three sentences.", ", in a few words.")
 _FAIR = (" in a tone drawn by lot", " in any tone with equal chance", " in a tone picked uniformly at random")
-_STRANGE = ("I want to hear a tale of a {}.", "A {}, as a story.", "What story has a {} in it?", "Is there a story about a {}?")
+_STRANGE = (
+    "I want to hear a tale of a {}.",
+    "Let me hear a story about a {}.",
+    "What story has a {} in it?",
+    "Is there a story about a {}?",
+)
 _STRANGE_SHARE = 0.2  # of the held-out casual questions
 _HELD_OUT_EVERY = 7
 _HOLE = "{topic}"

@@ -1,0 +1,1 @@
+"""Training language models on many answers per prompt. Needs the `lm` extra."""

@@ -1,0 +1,142 @@
+"""Multi-response training on `transformers.Trainer`: K answers of a prompt in one tree, gradients as with K copies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
+
+from mrtlab.data.records import Record
+from mrtlab.lm.scoring import leaf_logprobs
+from mrtlab.training.choose import Choice
+from mrtlab.training.groups import Batch, GroupBatches, Groups, collator
+
+Normalisation = Literal["token", "response"]
+_WHOLE = "written-to-its-end"  # an empty file, put into a checkpoint last
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiResponseConfig:
+    """What is special about multi-response training; everything else is in `TrainingArguments`.
+
+    Attributes:
+        choice: which K of N responses a step sees.
+        redraw: whether chance chooses anew at every epoch.
+        normalisation: "token" divides by the number of response tokens in the step, as TRL does, so long responses
+            weigh more; "response" takes the mean over a response's tokens first, so all weigh the same.
+        max_length: longest string, prompt and response together.
+        form: how trees are run, see `mrtlab.lm.forms`.
+
+    Raises:
+        ValueError: an unknown normalisation.
+    """
+
+    choice: Choice = field(default_factory=Choice)
+    redraw: bool = True
+    normalisation: Normalisation = "token"
+    max_length: int | None = None
+    form: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.normalisation not in ("token", "response"):
+            raise ValueError(f"normalisation must be 'token' or 'response', got {self.normalisation!r}")
+
+
+class MultiResponseTrainer(Trainer):
+    """Fine-tune on records: every prompt once, its K responses as branches.
+
+    `per_device_train_batch_size` counts prompts. A prompt's responses are never split over batches or processes.
+    Dropout, where a model has it, draws one mask for a prompt and all its responses instead of one for each copy: the
+    same mean, another noise.
+
+    Args:
+        model: a causal language model, peft-wrapped or not.
+        args: of transformers. `remove_unused_columns` is set to False.
+        records: prompts with responses.
+        tokenizer: of the model.
+        config: what is special.
+        **kwargs: handed to `Trainer`, callbacks for example.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        *,
+        records: Sequence[Record],
+        tokenizer: Any,
+        config: MultiResponseConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.config = config or MultiResponseConfig()
+        args.remove_unused_columns = False
+        groups = Groups(
+            records,
+            tokenizer,
+            choice=self.config.choice,
+            redraw=self.config.redraw,
+            seed=args.data_seed if args.data_seed is not None else args.seed,
+            max_length=self.config.max_length,
+        )
+        kwargs.setdefault("processing_class", tokenizer)
+        super().__init__(model, args, train_dataset=groups, data_collator=collator(self.config.normalisation), **kwargs)
+        self.model_accepts_loss_kwargs = True  # the loss below divides by the step's tokens itself
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of whole groups; accelerate hands each process every n-th of them."""
+        batches = GroupBatches(
+            self.train_dataset,
+            size=self._train_batch_size,
+            seed=self.train_dataset.seed,
+            processes=self.accelerator.num_processes,
+        )
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
+        """Train, or with `resume_from_checkpoint=True` go on from the last checkpoint that was written to its end.
+
+        A run that is killed while it saves leaves a folder with half a checkpoint. Such a folder is passed over; where
+        no whole one exists, training begins at the beginning.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_whole_checkpoint(Path(self.args.output_dir))
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+            (folder / _WHOLE).touch()
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """−Σ weight·log p(response), divided as `normalisation` says."""
+        batch: Batch = inputs["groups"]
+        logps = leaf_logprobs(model, [group.tree for group in batch.groups], form=self.config.form)
+        total = torch.zeros((), device=logps[0].device)
+        for group, logp in zip(batch.groups, logps, strict=True):
+            weight = torch.as_tensor(group.weights).to(logp)
+            if self.config.normalisation == "response":
+                weight = weight / torch.as_tensor(group.lengths).to(logp)
+            total = total - (weight * logp).sum()
+        if num_items_in_batch is None:
+            loss = total / len(inputs["labels"])
+        else:  # of the whole step: all micro-batches and processes, which average their gradients
+            loss = total * self.accelerator.num_processes / num_items_in_batch
+        return (loss, {"logps": logps}) if return_outputs else loss
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint in a folder that was written to its end, None if there is none."""
+    found = [path for path in folder.glob("checkpoint-*") if (path / _WHOLE).is_file()]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
