@@ -83,21 +83,21 @@ class GroupBatches(Sampler[list[int]]):
     """Batches of whole groups, of similar cost, in an order that depends on the seed and the epoch only.
 
     Groups are shuffled, a window of batches is sorted by cost, and its batches are shuffled again: neighbours in a
-    batch are alike in size, so little is padded, and any `processes` consecutive batches cost about the same.
+    batch are alike in size, so little is padded, and the `team` batches of a step cost about the same.
 
     Args:
         groups: what to batch.
         size: groups in a batch.
         seed: of the order.
-        processes: batches that run side by side.
+        team: batches that make up one step, side by side or one after the other.
     """
 
     WINDOW = 32  # batches that are sorted together; more means less padding and less chance
 
-    def __init__(self, groups: Groups, *, size: int, seed: int, processes: int = 1) -> None:
+    def __init__(self, groups: Groups, *, size: int, seed: int, team: int = 1) -> None:
         if size < 1:
             raise ValueError(f"a batch holds at least one prompt, got {size}")
-        self.groups, self.batch_size, self.seed, self.processes = groups, size, seed, processes
+        self.groups, self.batch_size, self.seed, self.team = groups, size, seed, team
         self.drop_last = False
         self.epoch = 0
 
@@ -116,7 +116,7 @@ class GroupBatches(Sampler[list[int]]):
         for start in range(0, len(order), span):
             window = sorted(order[start : start + span].tolist(), key=self.groups.cost)
             batches = [window[i : i + self.batch_size] for i in range(0, len(window), self.batch_size)]
-            teams = [batches[i : i + self.processes] for i in range(0, len(batches), self.processes)]
+            teams = [batches[i : i + self.team] for i in range(0, len(batches), self.team)]
             last = teams.pop() if len(teams) > 1 and len(teams[-1][-1]) < self.batch_size else None
             for team in [*(teams[i] for i in rng.permutation(len(teams))), *([last] if last else [])]:
                 yield from team

@@ -92,7 +92,7 @@ class MultiResponseTrainer(Trainer):
             self.train_dataset,
             size=self._train_batch_size,
             seed=self.train_dataset.seed,
-            processes=self.accelerator.num_processes,
+            team=self.accelerator.num_processes * self.args.gradient_accumulation_steps,
         )
         loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
         return self.accelerator.prepare(loader)

@@ -76,13 +76,13 @@ def test_the_chosen_form_is_the_cheapest_listed(size, monkeypatch):
     assert ran == [listed[0].form] * 2
 
 
-def star(p, r, k):
+def mixed(p, r, k):
     return TokenTree.build([5] * p, [[3 + i] + [7] * (r - 1) for i in range(k)])
 
 
 def test_not_one_form_is_always_the_cheapest():
-    long_prompt, long_answer = star(90, 2, 4), star(4, 80, 1)
-    assert costs(LLAMA, [star(16, 16, 8)])[0].form == "paths"
+    long_prompt, long_answer = mixed(90, 2, 4), mixed(4, 80, 1)
+    assert costs(LLAMA, [mixed(16, 16, 8)])[0].form == "paths"
     assert costs(LLAMA, [long_prompt, long_answer])[0].form == "row"  # paths would pad prompts and answers both
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from mrtlab.data.tasks import words
-from mrtlab.data.tasks.composed import composed, draw_new, one_of, side
+from mrtlab.data.tasks.composed import capitalised, composed, draw_new, one_of, side
 from mrtlab.data.tasks.core import Family, Law, Question, Split, favourite_order
 
 _ON_THE_MAP = [words.CITIES[i] for i in favourite_order(len(words.CITIES), name="map")]
@@ -185,7 +185,7 @@ class Facts(Family):
     def _about(self, kind: str, slots: tuple[str, ...], *, rng: np.random.Generator, split: Split) -> Question:
         new = draw_new(rng=rng, split=split, slots=False)
         frame = one_of(_frames(kind, side(new, "wording")), rng=rng)
-        return Question(self.name, frame.format(*slots), kind, (*slots, new))
+        return Question(self.name, capitalised(frame.format(*slots)), kind, (*slots, new))
 
 
 @cache
