@@ -21,7 +21,7 @@ QUESTION = Question("numbers", "Pick a random number from 1 to 10.", "random", (
 _SEEDS = 5
 _DRAWS = {"smoke": 50}  # at other scales
 _MANY_DRAWS = 1000
-_QUESTIONS = {"smoke": 1, "book": 32, "full": 64}
+_QUESTIONS = {"smoke": 1, "book": 48, "full": 96}
 _LONGEST = 16  # tokens of a number
 
 
