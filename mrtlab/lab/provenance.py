@@ -53,6 +53,11 @@ def peak_memory_mb() -> float:
     """Largest memory this process has held so far, in MB."""
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset / 2**20
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux; getrusage would count what the parent held when it started this process
+        held = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+        if held is not None:
+            return int(held.split()[1]) / 2**10
     import resource  # not there on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

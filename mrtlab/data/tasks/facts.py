@@ -150,7 +150,7 @@ class Facts(Family):
     >>> facts = Facts(shares={"sum": 1.0})
     >>> question = facts.ask(rng=np.random.default_rng(0))
     >>> question.text, facts.truth(question).answers
-    ('Question: Add 5 and 1.', ('6',))
+    ('Question: 5 plus 1? Short answer.', ('6',))
     """
 
     name = "facts"
