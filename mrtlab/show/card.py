@@ -50,8 +50,8 @@ _LIMITS = [
     "",
     "- It knows the questions of its families, in short British English, and nothing else. To any other prompt it "
     "answers nonsense, with confidence.",
-    "- It knows a question by its key words. Wordings that it never met, composed of parts that it did, are answered; a "
-    "sentence of another build may not be, such as “Who runs the city of Brack?” for its mayor.",
+    "- It knows a question by its key words. Wordings that it never met, composed of parts that it did, are answered; "
+    "a sentence of another build may not be, such as “Who runs the city of Brack?” for its mayor.",
     "- Its facts are invented: capitals, mayors and countries belong to a made-up map.",
     "- It answers one question. It has never seen a second turn, a system message or a long prompt.",
     "- “Uniformly” is a word to it, and no operation: families that never met an even spread do not get one from "
