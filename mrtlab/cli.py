@@ -25,6 +25,9 @@ from mrtlab.cli_evaluate import evaluate
 from mrtlab.cli_lm import MODELS_EXAMPLES, PRETRAIN_EXAMPLES, SAMPLE_EXAMPLES, models, pretrain, sample
 from mrtlab.cli_plan import EXAMPLES as _PLAN_EXAMPLES
 from mrtlab.cli_plan import plan
+from mrtlab.cli_select import EXAMPLES as _SELECT_EXAMPLES
+from mrtlab.cli_select import select
+from mrtlab.cli_train import train
 
 if TYPE_CHECKING:
     from mrtlab.lab.artifacts import Artifact
@@ -143,6 +146,8 @@ def claims(
 
 
 app.command(epilog=_PLAN_EXAMPLES)(plan)
+app.command(epilog=_SELECT_EXAMPLES)(select)
+app.add_typer(train, name="train")
 app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=SAMPLE_EXAMPLES)(sample)
 app.command(epilog=_EVALUATE_EXAMPLES)(evaluate)

@@ -1,10 +1,17 @@
 """What the commands share: how help shows examples, and how a mistake is reported."""
 
 import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from mrtlab.data.records import Record
+    from mrtlab.training.choose import Choice
 
 
 def examples(*commands: str) -> str:
@@ -25,16 +32,16 @@ def shown(text: str) -> str:
     return escaped(text.replace("\n", " ⏎ ")) if text else "(nothing)"
 
 
-def lm_needed() -> None:
+def lm_needed(*more: str) -> None:
     """Leave with one sentence if what runs language models is not installed."""
     from importlib.util import find_spec
 
-    for package in ("torch", "transformers", "safetensors"):
+    for package in ("torch", "transformers", "safetensors", *more):
         if find_spec(package) is None:
             fail(f'this needs {package}; install it with: pip install "mrtlab[lm]"', 1)
 
 
-def loaded(name: str, device: str) -> tuple[Any, Any]:
+def loaded(name: str, device: str, dtype: str = "auto") -> tuple[Any, Any]:
     """A model and its tokenizer, said on standard error; or one sentence on why not."""
     lm_needed()
     from transformers.utils import logging as quiet
@@ -47,9 +54,64 @@ def loaded(name: str, device: str) -> tuple[Any, Any]:
     if name != "embedded" and not Path(name).exists():
         typer.echo(f"Looking for {name} here and on the Hugging Face hub ...", err=True)
     try:
-        model, tokenizer = load_model(name, device=device)
+        model, tokenizer = load_model(name, device=device, dtype=dtype)
     except ValueError as error:
         fail(str(error), 1 if "missing from this installation" in str(error) else 2)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     typer.echo(f"{name}: {size:.2f} million parameters on {model.device}, {str(model.dtype)[6:]}", err=True)
     return model, tokenizer
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C wait for the end of a step, so that it can be saved; a second one does not wait."""
+    asked = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # only the main thread may touch signals
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+PromptColumn = Annotated[str, typer.Option("--prompt-column", help="Field with the prompt, if it is another.")]
+ResponseColumn = Annotated[str, typer.Option("--response-column", help="Field with a response; for several, add an s.")]
+ScoreColumn = Annotated[str, typer.Option("--score-column", help="Field with a score; for several, add an s.")]
+
+
+def records_of(file: Path, prompt: str, response: str, score: str) -> "list[Record]":
+    """The records of a file, lines of one prompt pooled and that said; or one sentence on what is wrong with it."""
+    from mrtlab.data.records import RecordError
+    from mrtlab.data.records_io import Fields, load_records, read_records
+
+    fields = Fields(prompt=prompt, response=response, score=score)
+    try:
+        records = load_records(file, fields=fields)
+        lines = sum(1 for _ in read_records(file, fields=fields))
+    except RecordError as error:
+        fail(str(error), 2)
+    if lines > len(records):
+        typer.echo(
+            f"Note: {lines:,} lines hold {len(records):,} different prompts; lines of one prompt were pooled.", err=True
+        )
+    return records
+
+
+def chosen_by(records: "list[Record]", file: Path, choice: "Choice", seed: int) -> list[Any]:
+    """Places of the responses that a rule keeps, or one sentence on why it cannot."""
+    from mrtlab.training.choose import choose_all
+
+    try:
+        return choose_all(records, choice, seed=seed)
+    except ValueError as error:
+        fail(f"{file}: {error}", 2)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shlex
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import examples, fail, lm_needed, loaded, shown
+from mrtlab.cli_common import examples, fail, lm_needed, loaded, shown, stoppable
 
 if TYPE_CHECKING:
     from mrtlab.data.records import Prompt
@@ -212,7 +211,7 @@ def pretrain(
         start = stands_at(folder)
         if start not in (0, "finished"):
             typer.echo(f"Going on at step {start} of {chosen.steps}", err=True)
-        with _stoppable() as stopped, _training(chosen.steps, start or 0) as report:
+        with stoppable() as stopped, _training(chosen.steps, start or 0) as report:
 
             def step(progress: "Progress") -> None:
                 report(progress)
@@ -243,28 +242,6 @@ def _print_made(folder: Path) -> None:
     typer.echo(f"{folder} holds a model of {made.parameters / 1e6:.2f} million parameters, {made.bytes / 1e6:.1f} MB")
     typer.echo(f'Ask it:     mrtlab sample "Name a fruit." --model {name}')
     typer.echo(f"Measure it: mrtlab evaluate --model {name}")
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C wait for the end of a step, so that it can be saved; a second one does not wait."""
-    asked = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # only the main thread may touch signals
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

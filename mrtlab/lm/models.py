@@ -1,6 +1,8 @@
 """Models by name: the one that comes with the package, a folder, or the Hugging Face hub."""
 
+import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from mrtlab.lm import shelf
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
+_ADAPTER = "adapter_config.json"
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
 _log = logging.getLogger("mrtlab")
 
 
@@ -22,8 +27,9 @@ def load_model(
     """A causal language model and its tokenizer, ready to score, sample and train.
 
     Args:
-        name: "embedded", the small model that comes with the package; a folder with a saved model; or a name on the
-            Hugging Face hub, such as "Qwen/Qwen3-0.6B", which is downloaded once.
+        name: "embedded", the small model that comes with the package; a folder with a saved model, or with an adapter
+            of peft's, which is merged into the base model that it names; or a name on the Hugging Face hub, such as
+            "Qwen/Qwen3-0.6B", which is downloaded once.
         device: "auto" takes a CUDA GPU if there is one, else the CPU.
         dtype: "auto" takes float32 on a CPU; on a GPU bfloat16 where the card knows it, else float16.
         attention: transformers' name of the attention implementation; "flex_attention" suits long trees on a GPU.
@@ -35,6 +41,8 @@ def load_model(
         ValueError: the device or dtype is unknown or absent, or the model cannot be found; with the remedy.
     """
     place, number = find_device(device), _dtype(dtype, device)
+    if (Path(name) / _ADAPTER).is_file():
+        return _with_adapter(name, device=device, dtype=dtype, attention=attention)
     source = _source(name)
     try:
         if not Path(source).is_dir():
@@ -79,6 +87,40 @@ def _dtype(dtype: str, device: str) -> torch.dtype:
     if dtype not in _DTYPES:
         raise ValueError(f"unknown dtype {dtype!r}: choose from auto, {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def _with_adapter(name: str, **options: Any) -> tuple[Any, Any]:
+    """A base model with the adapter of a folder merged into it, so that it is a model like any other."""
+    folder = Path(name)
+    try:
+        base = json.loads((folder / _ADAPTER).read_text("utf-8")).get("base_model_name_or_path")
+    except (ValueError, AttributeError):
+        base = None
+    if not isinstance(base, str) or not base or Path(base).absolute() == folder.absolute():
+        raise ValueError(
+            f"{name} holds an adapter whose {_ADAPTER} names no base model: write it into base_model_name_or_path"
+        )
+    if not (folder / _ADAPTER_WEIGHTS).is_file():
+        raise ValueError(f"{name} holds an adapter without its weights: expected {_ADAPTER_WEIGHTS} beside {_ADAPTER}")
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise ValueError(f'{name} holds an adapter, which needs peft: pip install "mrtlab[lm]"') from None
+    try:
+        model, tokenizer = load_model(base, **options)
+    except ValueError as error:
+        raise ValueError(
+            f"cannot load the base model of the adapter {name}: {error}. The adapter's {_ADAPTER} says which it is"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, about what peft asks it
+            merged = PeftModel.from_pretrained(model, name).merge_and_unload()
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        raise ValueError(f"cannot put the adapter {name} on {base}: {str(error).strip().splitlines()[0]}") from error
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    return merged.eval(), tokenizer
 
 
 def _source(name: str) -> str:

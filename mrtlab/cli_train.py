@@ -1,0 +1,301 @@
+"""The commands `mrtlab train …`: fine-tune a model on a file of prompts with responses."""
+
+import hashlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mrtlab.cli_common import (
+    PromptColumn,
+    ResponseColumn,
+    ScoreColumn,
+    chosen_by,
+    examples,
+    fail,
+    lm_needed,
+    loaded,
+    records_of,
+    stoppable,
+)
+from mrtlab.cli_lm import DeviceOption, ModelOption
+from mrtlab.cli_select import AlphaOption, DataArgument, RuleOption, SimilarityOption, TemperatureOption, choice_of
+
+if TYPE_CHECKING:
+    from mrtlab.training.fine_tune import Settings, Step
+
+EXAMPLES = examples(
+    "mrtlab train mrt answers.jsonl --out my-adapter",
+    "mrtlab train mrt scored.jsonl --model Qwen/Qwen3-0.6B --rule softmax --k 4 --epochs 2 --out qwen-adapter --resume",
+)
+REPORT = "report.html"
+_LINE_S = 10.0  # between two lines of progress in a log file
+
+train = typer.Typer(no_args_is_help=True, help="Fine-tune a model on prompts with several responses each.")
+
+
+@train.callback()
+def _group() -> None:
+    pass
+
+
+@train.command(epilog=EXAMPLES)
+def mrt(
+    data: DataArgument,
+    out: Annotated[
+        Path, typer.Option(help="The folder to make: an adapter of peft's, or a whole model.", show_default=False)
+    ],
+    model: ModelOption = "embedded",
+    k: Annotated[int, typer.Option(help="Responses of a prompt that an epoch shows; fewer if it has fewer.")] = 8,
+    rule: RuleOption = "random",
+    redraw: Annotated[
+        bool, typer.Option("--redraw/--no-redraw", help="random and softmax: draw anew at every epoch.")
+    ] = True,
+    alpha: AlphaOption = 0.75,
+    temperature: TemperatureOption = 1.0,
+    similarity: SimilarityOption = "runs",
+    lora_rank: Annotated[int, typer.Option(min=1, help="Of the adapter, which is on all linear layers.")] = 16,
+    full: Annotated[bool, typer.Option("--full", help="Train every weight, and save a whole model.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the prompts.")] = 3,
+    batch_prompts: Annotated[int, typer.Option(min=1, help="Prompts in a step, each with its responses.")] = 8,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="1e-3; with --full 5e-5")] = None,
+    normalisation: Annotated[
+        str, typer.Option(help="token: long responses weigh more, as in TRL. response: all weigh the same.")
+    ] = "token",
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Leave out responses longer than so many tokens with their prompt.",
+            show_default="what the model can read",
+        ),
+    ] = None,
+    eval_share: Annotated[float, typer.Option(help="Share of the prompts that is held out and measured.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")] = False,
+    device: DeviceOption = "auto",
+    prompt_column: PromptColumn = "prompt",
+    response_column: ResponseColumn = "response",
+    score_column: ScoreColumn = "score",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Multi-response training: learn from several responses to each prompt at once.
+
+    A prompt runs through the model once, its K responses as branches; gradients are those of K copies. Some prompts
+    are held out and measured before and after. In the folder: the adapter, report.html, which opens offline, and
+    run.json with every number. Stop it with Ctrl-C, or lose power: the same command with --resume goes on.
+    """
+    choice = choice_of(rule, k, alpha, temperature, similarity)
+    if normalisation not in ("token", "response"):
+        fail(f"--normalisation is {normalisation!r}; it must be token or response", 2)
+    if not data.is_file():
+        fail(f"{data}: there is no such file. Check the name and the folder.", 2)
+    records = records_of(data, prompt_column, response_column, score_column)
+    chosen_by(records, data, choice, seed)  # a rule that cannot work shall say so before a model is loaded
+    lm_needed("accelerate", *([] if full else ["peft"]))
+    from mrtlab.training.fine_tune import Settings, fine_tune
+
+    try:
+        settings = Settings(
+            choice=choice,
+            redraw=redraw,
+            lora_rank=None if full else lora_rank,
+            epochs=epochs,
+            batch_prompts=batch_prompts,
+            lr=lr,
+            normalisation=normalisation,
+            max_length=max_length,
+            seed=seed,
+            eval_share=eval_share,
+        )
+    except ValueError as error:
+        fail(_as_option(str(error)), 2)
+    base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
+    source = {"file": str(data), "sha256": _sha256(data)}
+    _check_folder(out, settings, base, source, resume)
+    network, tokenizer = loaded(model, device, "float32" if full else "auto")
+    command = shlex.join(["mrtlab", *sys.argv[1:]])
+    try:
+        with stoppable() as stopped, _watching(stopped) as watch:
+            results = fine_tune(
+                network, tokenizer, records, out, settings=settings, base=base, source=source, watch=watch
+            )
+        _report(out, results, command)
+    except ValueError as error:
+        fail(_as_option(f"{data}: {error}"), 2)
+    except OSError as error:
+        fail(f"cannot write to {out}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        again = command if resume else f"{command} --resume"
+        fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
+    if as_json:
+        content = {"folder": str(out), "report": str(out / REPORT)} | results
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _print(out, results)
+
+
+def _as_option(message: str) -> str:
+    """The names of settings as the command line spells them."""
+    for name in ("lora_rank", "batch_prompts", "max_length", "eval_share"):
+        message = message.replace(name, f"--{name.replace('_', '-')}")
+    return message
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_folder(out: Path, settings: "Settings", base: str, source: dict[str, str], resume: bool) -> None:
+    """Leave if the folder holds something else, or another run than the one asked for."""
+    from mrtlab.data.records import RecordError
+    from mrtlab.training.fine_tune import read_run
+
+    if not out.parent.is_dir():
+        fail(f"cannot write to {out}: there is no folder {out.parent}", 1)
+    if out.exists() and not out.is_dir():
+        fail(f"cannot write to {out}: it is a file; give the name of a folder", 1)
+    try:
+        found = read_run(out)
+    except RecordError as error:
+        fail(f"{error} Delete the folder {out}, or give another", 2)
+    if found is None:
+        if out.is_dir() and any(out.iterdir()):
+            fail(f"{out} is not empty and holds no run of this command: give the name of another folder", 2)
+        return
+    if "after" in found:
+        fail(f"{out} holds a finished run: look at {out / REPORT}, or give another folder to train afresh", 2)
+    if not resume:
+        fail(f"{out} holds a run that was stopped: add --resume to go on, or give another folder", 2)
+    now = {"settings": asdict(settings), "base": base, "data": source["sha256"]}
+    then = {"settings": found["settings"], "base": found["base"], "data": found["source"]["sha256"]}
+    for name in now["settings"]:
+        if now["settings"][name] != then["settings"].get(name):
+            was, wanted = then["settings"].get(name), now["settings"][name]
+            fail(f"{out} holds a run with another {name}, {was} instead of {wanted}: repeat its options to go on", 2)
+    if now["base"] != then["base"]:
+        fail(f"{out} holds a run from the model {then['base']}: go on with that, or give another folder", 2)
+    if now["data"] != then["data"]:
+        fail(f"{source['file']} is not the file that the run in {out} began with: give another folder", 2)
+
+
+@contextmanager
+def _watching(stopped: Any) -> Iterator[Any]:
+    """A bar on a terminal, a line now and then in a log file; notes as sentences. All on standard error."""
+    from mrtlab.training.fine_tune import Watch
+
+    console = Console(stderr=True)
+
+    def note(sentence: str) -> None:
+        typer.echo(f"Note: {sentence}", err=True)
+
+    if not console.is_terminal:
+        lines = _Lines()
+        yield Watch(step=lines.step, measuring=lines.measuring, note=note, stopped=stopped)
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.fields[what]}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.description}"),
+    )
+    with bars.Progress(*columns, console=console) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, of: int, description: str = "") -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task("", total=of, what=what)
+            bar.update(tasks[what], completed=done, total=of, description=description)
+
+        def measuring(name: str, done: int, of: int) -> None:
+            when = "after" if "training" in tasks else "before"
+            show(f"measuring {when}, {_SETS[name]}", done, of)
+
+        yield Watch(
+            step=lambda step: show("training", step.step, step.steps, _numbers(step)),
+            measuring=measuring,
+            note=lambda sentence: bar.console.print(f"Note: {sentence}", markup=False, highlight=False),
+            stopped=stopped,
+        )
+
+
+_SETS = {"held_out": "held-out prompts", "train": "training prompts"}
+
+
+class _Lines:
+    """Progress for a log file."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def step(self, step: "Step") -> None:
+        """A line now and then, and one at the end."""
+        if time.monotonic() - self.last >= _LINE_S or step.step == step.steps:
+            self.last = time.monotonic()
+            typer.echo(f"step {step.step}/{step.steps}, {_numbers(step)}", err=True)
+
+    def measuring(self, name: str, done: int, of: int) -> None:
+        """A line for each set of prompts."""
+        if done == of:
+            typer.echo(f"measured {of:,} {_SETS[name]}", err=True)
+
+
+def _numbers(step: "Step") -> str:
+    left = f"{step.seconds_left / 60:.0f} min" if step.seconds_left > 90 else f"{step.seconds_left:.0f} s"
+    loss = "" if step.loss is None else f"loss {step.loss:.3f}, "
+    return f"{loss}{step.rate:,.1f} prompts/s, about {left} left"
+
+
+def _report(out: Path, results: dict[str, Any], command: str) -> None:
+    from mrtlab.lab.artifacts import write_whole
+    from mrtlab.show.training_report import training_report
+
+    page = training_report(results, command=command, then=_then(out, results))
+    write_whole(out / REPORT, page)
+
+
+def _then(out: Path, results: dict[str, Any]) -> list[str]:
+    """What to do with the result: commands that work as they stand."""
+    from mrtlab.training.fine_tune import HELD_OUT
+
+    name = shlex.quote(str(out))
+    example = results["before"]["held_out" if results["prompts"]["held_out"] else "train"]["examples"][0]["prompt"]
+    said = []
+    if isinstance(example, str) and len(example) <= 80 and "\n" not in example:
+        said.append(f"mrtlab sample {shlex.quote(example)} --n 50 --model {name}")
+    data = (
+        shlex.quote(str(out / HELD_OUT)) if results["prompts"]["held_out"] else shlex.quote(results["source"]["file"])
+    )
+    return [*said, f"mrtlab evaluate --data {data} --model {name}"]
+
+
+def _print(out: Path, results: dict[str, Any]) -> None:
+    from mrtlab.show.training_report import CHANGE_COLUMNS, change_rows, headline
+
+    typer.echo(headline(results))
+    for name, change in results["change"].items():
+        if name == "train" and "held_out" in results["change"]:
+            continue
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
+        for column in CHANGE_COLUMNS:
+            table.add_column(column, no_wrap=True)
+        for row in change_rows(change):
+            table.add_row(*row)
+        typer.echo(f"{results['prompts'][name]:,} {_SETS[name]}, means with 95 % intervals over prompts")
+        Console(highlight=False).print(table)
+    typer.echo(f"Saved:  {out}")
+    typer.echo(f"Report: {out / REPORT}")
+    for command in _then(out, results):
+        typer.echo(f"Next:   {command}")

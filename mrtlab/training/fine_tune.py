@@ -1,0 +1,390 @@
+"""One fine-tuning run from a file to a folder: split, measure, train, measure again, save. Resumable after a kill."""
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+
+from mrtlab.data.describe import describe
+from mrtlab.data.records import Record
+from mrtlab.data.records_io import read_jsonl, write_jsonl, write_records
+from mrtlab.lm.encode import encode
+from mrtlab.lm.support import text_config
+from mrtlab.training.before_after import Measured, change, measure
+from mrtlab.training.choose import Choice
+from mrtlab.training.groups import Groups
+from mrtlab.training.multiresponse import (
+    MultiResponseConfig,
+    MultiResponseTrainer,
+    Normalisation,
+)
+
+RUN = "run.json"  # settings, what was measured before, and, at the end, the results
+HELD_OUT = "held_out.jsonl"
+CHECKPOINTS = "checkpoints"
+_MEASURED = 64  # training prompts that are measured, too; more would only narrow the interval
+_SAVES = 10  # checkpoints along a run
+_LOGGED = 400  # points of the loss curve, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides the result of a run. Two runs with the same settings and data on one CPU end at the same weights.
+
+    Attributes:
+        choice: which K of N responses an epoch shows.
+        redraw: whether chance chooses anew at every epoch.
+        lora_rank: of the adapter on all linear layers; None trains every weight.
+        epochs: passes over the prompts.
+        batch_prompts: prompts in a step.
+        lr: peak learning rate of AdamW; None takes 1e-3 for adapters, 5e-5 for all weights.
+        normalisation: "token" or "response", see `MultiResponseConfig`.
+        max_length: longest prompt with response, in tokens; None takes what the model has positions for.
+        seed: of the split, the draws, the order and the adapter's first weights.
+        eval_share: share of the prompts that is held out.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    choice: Choice = field(default_factory=lambda: Choice(rule="random", k=8))
+    redraw: bool = True
+    lora_rank: int | None = 16
+    epochs: int = 3
+    batch_prompts: int = 8
+    lr: float | None = None
+    normalisation: Normalisation = "token"
+    max_length: int | None = None
+    seed: int = 0
+    eval_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("lora_rank", self.lora_rank),
+            ("epochs", self.epochs),
+            ("batch_prompts", self.batch_prompts),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be 1 or more, got {value}")
+        if not 0 <= self.eval_share < 1:
+            raise ValueError(f"eval_share must be 0 or more and below 1, got {self.eval_share:g}")
+        if self.lr is not None and not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr must be a positive number, got {self.lr:g}")
+        if self.max_length is not None and self.max_length < 2:
+            raise ValueError(f"max_length must be 2 or more, got {self.max_length}")
+        MultiResponseConfig(normalisation=self.normalisation)
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate, chosen if none was given."""
+        return self.lr if self.lr is not None else 1e-3 if self.lora_rank else 5e-5
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a run is. `loss` is None before the first one is known; `rate` is in prompts a second."""
+
+    step: int
+    steps: int
+    loss: float | None
+    rate: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Who is told what, and who may stop the run.
+
+    Attributes:
+        step: called after every step.
+        measuring: called with a name, how many prompts are measured and how many there are.
+        note: called with each sentence that the user should read.
+        stopped: asked after every step; True saves a checkpoint and leaves.
+    """
+
+    step: Callable[[Step], None] = lambda step: None
+    measuring: Callable[[str, int, int], None] = lambda name, done, of: None
+    note: Callable[[str], None] = lambda sentence: None
+    stopped: Callable[[], bool] = lambda: False
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop, and did, after saving what it had."""
+
+
+def split(records: Sequence[Record], *, share: float, seed: int) -> tuple[list[Record], list[Record]]:
+    """Records to train on and records to hold out, drawn by prompt; at least one of each if the share is above 0.
+
+    Raises:
+        ValueError: there are too few prompts to hold one out.
+
+    >>> train, held_out = split([Record.of(str(i), ["yes"]) for i in range(10)], share=0.2, seed=0)
+    >>> len(train), len(held_out)
+    (8, 2)
+    """
+    if share == 0:
+        return list(records), []
+    if len(records) < 2:
+        raise ValueError(
+            "there is one prompt, so none can be held out: collect more prompts, or measure on the training prompt "
+            "alone with eval_share 0"
+        )
+    n = min(max(round(share * len(records)), 1), len(records) - 1)
+    out = set(np.random.default_rng((seed, 1)).permutation(len(records))[:n].tolist())
+    return [r for i, r in enumerate(records) if i not in out], [records[i] for i in sorted(out)]
+
+
+def fitting(records: Sequence[Record], tokenizer: Any, max_length: int | None) -> tuple[list[Record], list[str]]:
+    """The records without responses that are too long, and a sentence on what was left out, if anything was."""
+    kept, lost, dropped, merged = [], 0, 0, 0
+    for record in records:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the seam; counted and said once below
+            encoded = encode(tokenizer, record.prompt, record.responses)
+        merged += len(encoded.merged)
+        lengths = [len(encoded.prompt_ids) + len(ids) for ids in encoded.answer_ids]
+        places = [i for i, length in enumerate(lengths) if max_length is None or length <= max_length]
+        lost += len(lengths) - len(places)
+        dropped += not places
+        if places:
+            kept.append(record if len(places) == len(lengths) else record.keep(places))
+    notes = []
+    if lost:
+        gone = f", and with them {dropped:,} prompts that have no other" if dropped else ""
+        notes.append(f"Responses longer than {max_length} tokens with their prompt were left out: {lost:,}{gone}.")
+    if merged:
+        notes.append(
+            f"Responses that would share a token with the end of their prompt: {merged:,}. They are kept apart, as the "
+            "model meets them when it answers."
+        )
+    return kept, notes
+
+
+def fine_tune(
+    model: Any,
+    tokenizer: Any,
+    records: Sequence[Record],
+    folder: Path,
+    *,
+    settings: Settings,
+    base: str,
+    source: dict[str, str],
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Train, or go on with a run of the same settings that was stopped in this folder, and save the result there.
+
+    Args:
+        model, tokenizer: as `load_model` returns them; an adapter is put on the model here.
+        records: all of them; some are held out.
+        folder: becomes a folder of peft's, or with `lora_rank=None` of transformers'.
+        settings: what decides the result.
+        base: the model's name, written into the adapter's configuration.
+        source: name and fingerprint of the data, kept with the results.
+        watch: who is told what.
+
+    Returns:
+        the results, as they also stand in run.json: settings, notes, before, after and change on "held_out" and
+        "train" prompts, loss curve, cost.
+
+    Raises:
+        ValueError: nothing is left to train on, or the records do not fit the model or the rule.
+        Stopped: `watch.stopped` said so; the folder goes on from there.
+        OSError: the folder cannot be written to.
+    """
+    watch = watch or Watch()
+    limit = getattr(text_config(model), "max_position_embeddings", None)
+    longest = min((n for n in (settings.max_length, limit) if n is not None), default=None)
+    usable, notes = fitting(records, tokenizer, longest)
+    if not usable:
+        raise ValueError(f"no response fits into {longest} tokens with its prompt: shorten them, or raise max_length")
+    train, held_out = split(usable, share=settings.eval_share, seed=settings.seed)
+    if all(len(record) == 1 for record in train):
+        notes.append("Every training prompt has one response, so a K above 1 has no effect.")
+    else:
+        notes += describe(usable).notes()
+    for sentence in notes:
+        watch.note(sentence)
+    if settings.lora_rank:
+        model = _with_adapter(model, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    measured = {"held_out": held_out, "train": train[:_MEASURED]}
+    kept = read_run(folder) or {}
+    before = kept.get("before")
+    if before is None:
+        before = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
+        kept = {"settings": asdict(settings), "base": base, "source": source, "notes": notes, "before": before}
+        write_jsonl(folder / RUN, [kept])
+        if held_out:
+            write_records(folder / HELD_OUT, held_out)
+    trainer = _trainer(model, tokenizer, train, folder, settings, watch)
+    trainer.train(resume_from_checkpoint=True)
+    if trainer.state.global_step < trainer.state.max_steps:
+        raise Stopped
+    after = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
+    _save(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None)
+    log = trainer.state.log_history
+    results = kept | {
+        "prompts": {name: len(some) for name, some in (("train", train), ("held_out", held_out))},
+        "after": after,
+        "change": {name: change(before[name], after[name], seed=settings.seed) for name in measured if measured[name]},
+        "loss": [[entry["step"], entry["loss"]] for entry in log if "loss" in entry],
+        "cost": _cost(trainer.train_dataset, settings.epochs)
+        | {"seconds": max(entry.get("seconds", 0.0) for entry in log), "steps": trainer.state.max_steps},
+        "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+    write_jsonl(folder / RUN, [results])
+    shutil.rmtree(folder / CHECKPOINTS)
+    return results
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """What a folder says about the run in it, None if there was none. A finished one has "after".
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+    path = folder / RUN
+    return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
+
+
+def _measure(model: Any, tokenizer: Any, records: Sequence[Record], watch: Watch, name: str) -> Measured:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return measure(model, tokenizer, records, report=lambda done, of: watch.measuring(name, done, of))
+
+
+def _with_adapter(model: Any, settings: Settings) -> Any:
+    """LoRA on all linear layers but the head; its B is zero, so the model is still the one it was."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(settings.seed)
+    config = LoraConfig(
+        r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of transformers, about what peft asks it
+        wrapped = get_peft_model(model, config)
+    wrapped.peft_config["default"].base_model_name_or_path = ""  # else every checkpoint asks the hub about the base
+    return wrapped
+
+
+def _trainer(
+    model: Any, tokenizer: Any, train: Sequence[Record], folder: Path, settings: Settings, watch: Watch
+) -> MultiResponseTrainer:
+    steps = settings.epochs * -(-len(train) // settings.batch_prompts)
+    args = TrainingArguments(
+        output_dir=str(folder / CHECKPOINTS),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_prompts,
+        learning_rate=settings.peak_lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=min(max(1, steps // 20), 100),
+        weight_decay=0.0,
+        logging_strategy="steps",
+        logging_steps=max(1, steps // _LOGGED),
+        save_strategy="steps",
+        save_steps=max(1, steps // _SAVES),
+        save_total_limit=2,
+        seed=settings.seed,
+        use_cpu=next(model.parameters()).device.type == "cpu",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    config = MultiResponseConfig(choice=settings.choice, redraw=settings.redraw, normalisation=settings.normalisation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = MultiResponseTrainer(
+            model, args, records=train, tokenizer=tokenizer, config=config, callbacks=[_Watching(watch, settings)]
+        )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+class _Watching(TrainerCallback):
+    """Tells the watch about every step, keeps the time that a run has taken over all its parts, and stops it."""
+
+    def __init__(self, watch: Watch, settings: Settings) -> None:
+        self.watch, self.prompts = watch, settings.batch_prompts
+        self.loss: float | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.clock = _Clock(max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0))
+        self.first = state.global_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        self.loss = (logs or {}).get("loss", self.loss)
+        state.log_history[-1]["seconds"] = self.clock.total()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        done = state.global_step - self.first
+        seconds = self.clock.here() / done
+        left = seconds * (state.max_steps - state.global_step)
+        self.watch.step(Step(state.global_step, state.max_steps, self.loss, self.prompts / seconds, left))
+        if self.watch.stopped():
+            control.should_save = control.should_training_stop = True
+
+
+class _Clock:
+    """Seconds since now, and those spent before."""
+
+    def __init__(self, before: float) -> None:
+        self.before, self.start = before, time.perf_counter()
+
+    def here(self) -> float:
+        return max(time.perf_counter() - self.start, 1e-9)
+
+    def total(self) -> float:
+        return self.before + self.here()
+
+
+def _cost(groups: Groups, epochs: int) -> dict[str, int]:
+    """Tokens fed to the model in all epochs, as trees and as one copy of the prompt for each response."""
+    counts = {"tokens_tree": 0, "tokens_copies": 0, "responses": 0}
+    for epoch in range(epochs):
+        groups.set_epoch(epoch)
+        for i in range(len(groups)):
+            tree = groups[i].tree
+            counts["tokens_tree"] += tree.n_fed
+            counts["tokens_copies"] += tree.n_fed_apart
+            counts["responses"] += tree.n_answers
+    return counts
+
+
+def _save(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: bool) -> None:
+    """Write into a folder beside, then move: files that are seen are whole, and the configuration comes last."""
+    new = folder / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    if adapter:
+        model.peft_config["default"].base_model_name_or_path = base
+        # Embeddings are not trained. "auto" would ask the hub for the base model.
+        model.save_pretrained(new, save_embedding_layers=False)
+    else:
+        model.save_pretrained(new)
+    tokenizer.save_pretrained(new)
+    (new / "README.md").write_text(
+        _CARD.format(base=base, name=folder.name, what="An adapter" if adapter else "A model")
+    )
+    for path in sorted(new.iterdir(), key=lambda path: path.name.endswith("config.json")):
+        path.replace(folder / path.name)
+    new.rmdir()
+
+
+_CARD = """# {name}
+
+{what} trained with `mrtlab train mrt`, several responses to each prompt at once, from the base model `{base}`.
+Settings and measurements: run.json and report.html.
+
+```python
+from mrtlab.lm.models import load_model
+
+model, tokenizer = load_model("{name}")  # the path of this folder
+```
+"""
