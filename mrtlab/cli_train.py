@@ -32,7 +32,8 @@ from mrtlab.cli_lm import DeviceOption, ModelOption
 from mrtlab.cli_select import AlphaOption, DataArgument, RuleOption, SimilarityOption, TemperatureOption, choice_of
 
 if TYPE_CHECKING:
-    from mrtlab.training.fine_tune import Settings, Step
+    from mrtlab.training.fine_tune import Settings
+    from mrtlab.training.watch import Step
 
 EXAMPLES = examples(
     "mrtlab train mrt answers.jsonl --out my-adapter",
@@ -134,6 +135,10 @@ def mrt(
         fail(_as_option(f"{data}: {error}"), 2)
     except OSError as error:
         fail(f"cannot write to {out}: {error.strerror or error}", 1)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        fail("the GPU's memory is too small for these settings: lower --batch-prompts, --k or --max-length", 1)
     except KeyboardInterrupt:
         again = command if resume else f"{command} --resume"
         fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
@@ -192,7 +197,7 @@ def _check_folder(out: Path, settings: "Settings", base: str, source: dict[str, 
 @contextmanager
 def _watching(stopped: Any) -> Iterator[Any]:
     """A bar on a terminal, a line now and then in a log file; notes as sentences. All on standard error."""
-    from mrtlab.training.fine_tune import Watch
+    from mrtlab.training.watch import Watch
 
     console = Console(stderr=True)
 
@@ -207,7 +212,7 @@ def _watching(stopped: Any) -> Iterator[Any]:
 
     columns = (
         bars.TextColumn("{task.fields[what]}"),
-        bars.BarColumn(),
+        bars.BarColumn(bar_width=12),
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.description}"),
     )
@@ -221,7 +226,7 @@ def _watching(stopped: Any) -> Iterator[Any]:
 
         def measuring(name: str, done: int, of: int) -> None:
             when = "after" if "training" in tasks else "before"
-            show(f"measuring {when}, {_SETS[name]}", done, of)
+            show(f"{when}, {name.replace('_', '-')}", done, of)
 
         yield Watch(
             step=lambda step: show("training", step.step, step.steps, _numbers(step)),
@@ -255,7 +260,7 @@ class _Lines:
 def _numbers(step: "Step") -> str:
     left = f"{step.seconds_left / 60:.0f} min" if step.seconds_left > 90 else f"{step.seconds_left:.0f} s"
     loss = "" if step.loss is None else f"loss {step.loss:.3f}, "
-    return f"{loss}{step.rate:,.1f} prompts/s, about {left} left"
+    return f"{loss}{step.rate:,.1f} prompts/s, {left} left"
 
 
 def _report(out: Path, results: dict[str, Any], command: str) -> None:
@@ -288,9 +293,9 @@ def _print(out: Path, results: dict[str, Any]) -> None:
     for name, change in results["change"].items():
         if name == "train" and "held_out" in results["change"]:
             continue
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in CHANGE_COLUMNS:
-            table.add_column(column, no_wrap=True)
+            table.add_column(column)
         for row in change_rows(change):
             table.add_row(*row)
         typer.echo(f"{results['prompts'][name]:,} {_SETS[name]}, means with 95 % intervals over prompts")

@@ -20,6 +20,7 @@ from mrtlab import cli_select, cli_train
 from mrtlab.cli import app
 from mrtlab.lm import shelf
 from mrtlab.lm.models import load_model
+from mrtlab.show.training_report import headline
 
 FRUITS = ("plum", "fig", "pear", "kiwi", "date", "lime")
 
@@ -216,8 +217,9 @@ class TestTrain:
         assert content["cost"]["responses"] == 5 * 9 * 3
         assert content["cost"]["tokens_tree"] < content["cost"]["tokens_copies"]
 
-    def test_all_weights(self):
-        content = json.loads(train("--full", "--json").stdout)
+    def test_all_weights_in_a_single_step(self):
+        content = json.loads(train("--full", "--epochs", 1, "--batch-prompts", 20, "--lr", 0.01, "--json").stdout)
+        assert content["after"]["train"]["nll"] != content["before"]["train"]["nll"]
         model, _ = load_model("a", device="cpu")
         assert content["trained"] == sum(p.numel() for p in model.parameters())
         assert "adapter_config.json" not in names("a")
@@ -257,6 +259,10 @@ class TestTrain:
         assert message in complaint("train", "mrt", "answers.jsonl", "--out", "a", *options)
         assert not Path("a").exists()
 
+    def test_a_run_that_goes_astray_says_so(self):
+        quick = ("--epochs", 9, "--batch-prompts", 2, "--device", "cpu", "--lr", 1e30)
+        assert "try again with a smaller lr" in complaint("train", "mrt", "answers.jsonl", "--out", "a", *quick)
+
     def test_folders_that_are_taken(self):
         Path("full").mkdir()
         Path("full/thesis.txt").write_text("mine")
@@ -267,28 +273,58 @@ class TestTrain:
         assert "holds a finished run" in complaint(*again, "--resume")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ([-0.5, -0.8, -0.1], "Responses became likelier"),
+        ([0.5, 0.1, 0.8], "Responses became less likely"),
+        ([-0.5, -0.8, 0.1], "No clear change"),
+    ],
+)
+def test_the_headline_says_what_the_interval_allows(change, words):
+    numbers = {"before": [3.0, 2.9, 3.1], "after": [3.0 + change[0], 2.0, 4.0], "change": change}
+    found = {"change": {"held_out": {"nll": numbers}}, "before": {"held_out": {"nll": [3.0] * 5}}}
+    assert headline(found).startswith(words)
+    found["before"]["held_out"]["nll"].pop()
+    assert headline(found).startswith("Too little to judge by")
+
+
 class TestStopped:
     def test_killed_and_resumed_it_ends_at_the_same_weights(self, place, tiny_folder):
         lines("answers.jsonl", rows(36))
-        straight = run(tiny_folder, "straight")
-        killed = run(tiny_folder, "killed")
+        killed = start(tiny_folder, "killed")
         wait_for(killed, lambda: [*place.glob("killed/checkpoints/checkpoint-*/written-to-its-end")])
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        finished(straight)
         again = ("train", "mrt", "answers.jsonl", "--out", "killed", "--model", tiny_folder)
         assert "add --resume" in complaint(*again)
-        assert "another epochs, 12 instead of 3" in complaint(*again, "--resume")
-        finished(run(tiny_folder, "killed", "--resume"))
-        found, wanted = (load_file(place / name / "adapter_model.safetensors") for name in ("killed", "straight"))
-        for name in wanted:
-            torch.testing.assert_close(found[name], wanted[name], rtol=0, atol=0)
-        losses = [json.loads((place / name / "run.json").read_text())["loss"] for name in ("killed", "straight")]
-        assert losses[0] == losses[1]
+        assert "another epochs, 8 instead of 3" in complaint(*again, "--resume")
+        call(*words(tiny_folder, "straight"))
+        call(*words(tiny_folder, "killed"), "--resume")
+        same_run("killed", "straight")
+
+    def test_cut_off_after_the_last_step_it_only_has_to_measure_and_save(self, tiny_folder, monkeypatch):
+        from mrtlab.training import fine_tune
+
+        def cut_off(*_, **__):
+            raise KeyboardInterrupt
+
+        call(*words(tiny_folder, "straight"))
+        with monkeypatch.context() as patch:
+            patch.setattr(fine_tune, "_save", cut_off)
+            call(*words(tiny_folder, "cut"), code=130)
+        call(*words(tiny_folder, "cut"), "--resume")
+        same_run("cut", "straight")
+
+    def test_another_file_is_no_resuming(self, tiny_folder, monkeypatch):
+        monkeypatch.setattr("mrtlab.training.fine_tune._trainer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        call(*words(tiny_folder, "a"), code=130)
+        lines("answers.jsonl", rows(7))
+        assert "is not the file that the run in a began with" in complaint(*words(tiny_folder, "a"), "--resume")
 
     def test_ctrl_c_says_how_to_go_on(self, place, tiny_folder):
         lines("answers.jsonl", rows(36))
-        child = run(tiny_folder, "a")
+        child = start(tiny_folder, "a")
         wait_for(child, lambda: [*place.glob("a/checkpoints/checkpoint-*")])
         child.send_signal(signal.SIGINT)
         out, said = child.communicate(timeout=60)
@@ -327,10 +363,15 @@ def names(folder):
     return {path.name for path in Path(folder).iterdir()}
 
 
-def run(model, out, *more):
-    words = ["train", "mrt", "answers.jsonl", "--out", out, "--model", str(model), "--epochs", "12", "--device", "cpu"]
+def words(model, out):
+    """A longer run."""
+    return ["train", "mrt", "answers.jsonl", "--out", out, "--model", str(model), "--epochs", "8", "--device", "cpu"]
+
+
+def start(model, out):
+    """The same as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "mrtlab.cli", *words, *more],
+        [sys.executable, "-W", "ignore", "-m", "mrtlab.cli", *words(model, out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -345,6 +386,11 @@ def wait_for(child, ready):
     assert child.poll() is None, child.communicate()[1][-2000:]
 
 
-def finished(child):
-    _, said = child.communicate(timeout=120)
-    assert child.returncode == 0, said[-2000:]
+def same_run(one, other):
+    """Weights and losses alike to the last digit."""
+    found, wanted = (load_file(Path(name, "adapter_model.safetensors")) for name in (one, other))
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=0, atol=0)
+    losses = [json.loads(Path(name, "run.json").read_text())["loss"] for name in (one, other)]
+    assert losses[0] == losses[1]

@@ -9,11 +9,12 @@ import mrtlab
 from mrtlab.data.records import Message, prompt_text
 from mrtlab.show import sheet, svg
 from mrtlab.show.evaluation import cut
+from mrtlab.training.before_after import FEW
 
 CHANGE_COLUMNS = ("measured", "before", "after", "change")
 _LABELS = {
     "nll": "−log p of a response, nats",
-    "mass": "mass on the listed responses",
+    "mass": "mass on listed responses",
     "entropy": "entropy among them, nats",
 }
 _NAMES = {"held_out": "held-out", "train": "training"}
@@ -36,15 +37,18 @@ def headline(results: Mapping[str, Any]) -> str:
     """What the run did to the likelihood of responses, in a sentence that the numbers decide.
 
     >>> change = {"nll": {"before": [3.0, 2.8, 3.2], "after": [2.5, 2.2, 2.7], "change": [-0.5, -0.8, 0.1]}}
-    >>> headline({"change": {"held_out": change}})
+    >>> headline({"change": {"held_out": change}, "before": {"held_out": {"nll": [3.0] * 9}}})
     'No clear change on held-out prompts: a response costs 2.50 nats, before it was 3.00'
     """
     name, change = next(iter(results["change"].items()))
     before, after = change["nll"]["before"][0], change["nll"]["after"][0]
     _, low, high = change["nll"]["change"]
-    verdict = (
-        "Responses became likelier" if high < 0 else "Responses became less likely" if low > 0 else "No clear change"
-    )
+    if len(results["before"][name]["nll"]) < FEW:
+        verdict = "Too little to judge by"
+    elif low <= 0 <= high:
+        verdict = "No clear change"
+    else:
+        verdict = "Responses became likelier" if high < 0 else "Responses became less likely"
     return f"{verdict} on {_NAMES[name]} prompts: a response costs {after:.2f} nats, before it was {before:.2f}"
 
 
@@ -56,7 +60,8 @@ def change_rows(change: Mapping[str, Any], *, line: str = "\n") -> list[list[str
         for what in ("before", "after", "change"):
             mean, low, high = change[name][what]
             sign = "+" if what == "change" else ""
-            cells.append(f"{mean:{sign}.3g}{line}{low:{sign}.3g} to {high:{sign}.3g}")
+            around = "all alike" if low == high else f"{low:{sign}.3f} to {high:{sign}.3f}"
+            cells.append(f"{mean:{sign}.3f}{line}{around}")
         rows.append(cells)
     return rows
 
@@ -87,7 +92,7 @@ def training_report(
         *(_change(results, which) for which in results["change"]),
         _examples(results, name),
         _cost(results["cost"], results["trained"]),
-        _settings(results["settings"]),
+        _settings(results["settings"] | results["used"]),
         "<h2>What to run next</h2>",
         *(f"<p><code>{escape(line)}</code></p>" for line in then),
         _foot(command, today),
@@ -145,15 +150,18 @@ def _prompts(results: Mapping[str, Any], name: str) -> str:
 
 def _change(results: Mapping[str, Any], name: str) -> str:
     measured = len(results["before"][name]["nll"])
-    some = "" if measured == results["prompts"][name] else f" The first {measured} of them were measured."
+    some = "" if measured == results["prompts"][name] else f" {measured} of them, drawn at random, were measured."
     table = sheet.table(CHANGE_COLUMNS, change_rows(results["change"][name], line="; "))
     title = f"Before and after, on {_NAMES[name]} prompts"
     return f'<h2>{title}</h2>\n<p>{results["prompts"][name]:,} prompts.{some}</p>\n<div class="scroll">{table}</div>'
 
 
 def _examples(results: Mapping[str, Any], name: str) -> str:
-    """Responses of the first prompts, with their probabilities before and after."""
-    pieces = ["<h2>Response by response</h2>\n<p>The first prompts, not the best ones. Grey: before. Blue: after.</p>"]
+    """Responses of a few prompts, with their probabilities before and after."""
+    pieces = [
+        "<h2>Response by response</h2>\n<p>One prompt in every so many of the file, not the best ones. Grey: before. "
+        "Blue: after.</p>"
+    ]
     pairs = zip(results["before"][name]["examples"], results["after"][name]["examples"], strict=True)
     for old, new in pairs:
         prompt = old["prompt"] if isinstance(old["prompt"], str) else tuple(Message(**m) for m in old["prompt"])
@@ -188,13 +196,14 @@ def _cost(cost: Mapping[str, Any], trained: int) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     flat = {**settings["choice"], **settings}
-    words = {True: "yes", False: "no", None: "as the default"}
-    rows = []
-    for name, label in _FACTS.items():
-        value = flat[name]
-        if name == "lora_rank" and value is None:
-            value = "none, every weight was trained"
-        rows.append([label, words.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)])
+    words = {"True": "yes", "False": "no"}
+    if flat["rule"] == "all":
+        flat["k"] = "all"
+    if flat["rule"] not in ("random", "softmax"):
+        flat["redraw"] = "the rule has no chance in it"
+    if flat["lora_rank"] is None:
+        flat["lora_rank"] = "none, every weight was trained"
+    rows = [[label, words.get(str(flat[name]), str(flat[name]))] for name, label in _FACTS.items()]
     return f'<h2>Settings</h2>\n<div class="scroll">{sheet.table(("setting", "value"), rows)}</div>'
 
 

@@ -10,6 +10,7 @@ from mrtlab.lm.evaluate import band
 from mrtlab.lm.listed import Listed, score_listed
 
 NUMBERS = ("nll", "mass", "entropy")
+FEW = 5  # prompts; an interval over fewer says nothing
 EXAMPLES = 4  # prompts whose responses are kept with their probabilities
 _RESPONSES = 12  # of each of them
 
@@ -49,7 +50,7 @@ def measure(
         "nll": [float(-row.logp.mean()) for row in rows],
         "mass": [row.mass for row in rows],
         "entropy": [row.entropy for row in rows],
-        "examples": [_example(row) for row in rows[:EXAMPLES]],
+        "examples": [_example(rows[i]) for i in _evenly(len(rows), EXAMPLES)],
     }
 
 
@@ -68,6 +69,15 @@ def change(before: Measured, after: Measured, *, seed: int = 0) -> dict[str, dic
             rows = (("before", old), ("after", new), ("change", new - old))
             found[name] = {what: list(band(values, seed=seed)) for what, values in rows}
     return found
+
+
+def _evenly(n: int, wanted: int) -> list[int]:
+    """Up to `wanted` places among n, evenly spaced from the first to the last.
+
+    >>> _evenly(10, 4), _evenly(2, 4), _evenly(1, 4), _evenly(0, 4)
+    ([0, 3, 6, 9], [0, 1], [0], [])
+    """
+    return sorted({round(i * (n - 1) / (wanted - 1)) for i in range(wanted)}) if n else []
 
 
 def _example(row: Listed) -> dict[str, Any]:

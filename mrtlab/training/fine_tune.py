@@ -1,23 +1,22 @@
 """One fine-tuning run from a file to a folder: split, measure, train, measure again, save. Resumable after a kill."""
 
 import shutil
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 
 from mrtlab.data.describe import describe
 from mrtlab.data.records import Record
 from mrtlab.data.records_io import read_jsonl, write_jsonl, write_records
 from mrtlab.lm.encode import encode
 from mrtlab.lm.support import text_config
-from mrtlab.training.before_after import Measured, change, measure
+from mrtlab.training.before_after import FEW, Measured, change, measure
 from mrtlab.training.choose import Choice
 from mrtlab.training.groups import Groups
 from mrtlab.training.multiresponse import (
@@ -25,6 +24,7 @@ from mrtlab.training.multiresponse import (
     MultiResponseTrainer,
     Normalisation,
 )
+from mrtlab.training.watch import Stopped, Watch, Watching
 
 RUN = "run.json"  # settings, what was measured before, and, at the end, the results
 HELD_OUT = "held_out.jsonl"
@@ -85,38 +85,6 @@ class Settings:
     def peak_lr(self) -> float:
         """The learning rate, chosen if none was given."""
         return self.lr if self.lr is not None else 1e-3 if self.lora_rank else 5e-5
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a run is. `loss` is None before the first one is known; `rate` is in prompts a second."""
-
-    step: int
-    steps: int
-    loss: float | None
-    rate: float
-    seconds_left: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watch:
-    """Who is told what, and who may stop the run.
-
-    Attributes:
-        step: called after every step.
-        measuring: called with a name, how many prompts are measured and how many there are.
-        note: called with each sentence that the user should read.
-        stopped: asked after every step; True saves a checkpoint and leaves.
-    """
-
-    step: Callable[[Step], None] = lambda step: None
-    measuring: Callable[[str, int, int], None] = lambda name, done, of: None
-    note: Callable[[str], None] = lambda sentence: None
-    stopped: Callable[[], bool] = lambda: False
-
-
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop, and did, after saving what it had."""
 
 
 def split(records: Sequence[Record], *, share: float, seed: int) -> tuple[list[Record], list[Record]]:
@@ -190,11 +158,11 @@ def fine_tune(
         watch: who is told what.
 
     Returns:
-        the results, as they also stand in run.json: settings, notes, before, after and change on "held_out" and
-        "train" prompts, loss curve, cost.
+        the results, as they also stand in run.json: settings, notes, before, after and change on "held_out" prompts
+        and on some of the "train" prompts, loss curve, cost.
 
     Raises:
-        ValueError: nothing is left to train on, or the records do not fit the model or the rule.
+        ValueError: nothing is left to train on, the records do not fit the model or the rule, or the loss is no number.
         Stopped: `watch.stopped` said so; the folder goes on from there.
         OSError: the folder cannot be written to.
     """
@@ -209,17 +177,22 @@ def fine_tune(
         notes.append("Every training prompt has one response, so a K above 1 has no effect.")
     else:
         notes += describe(usable).notes()
+    if 0 < len(held_out) < FEW:
+        notes.append(
+            f"Prompts held out: {len(held_out)}. That is too few to say whether training helped; collect more prompts, "
+            "or hold out a larger share."
+        )
     for sentence in notes:
         watch.note(sentence)
     if settings.lora_rank:
         model = _with_adapter(model, settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    measured = {"held_out": held_out, "train": train[:_MEASURED]}
+    measured = {"held_out": held_out, "train": _some(train, settings.seed)}
     kept = read_run(folder) or {}
     before = kept.get("before")
     if before is None:
         before = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
         kept = {"settings": asdict(settings), "base": base, "source": source, "notes": notes, "before": before}
+        folder.mkdir(parents=True, exist_ok=True)
         write_jsonl(folder / RUN, [kept])
         if held_out:
             write_records(folder / HELD_OUT, held_out)
@@ -237,6 +210,7 @@ def fine_tune(
         "loss": [[entry["step"], entry["loss"]] for entry in log if "loss" in entry],
         "cost": _cost(trainer.train_dataset, settings.epochs)
         | {"seconds": max(entry.get("seconds", 0.0) for entry in log), "steps": trainer.state.max_steps},
+        "used": {"lr": settings.peak_lr, "max_length": longest},
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     write_jsonl(folder / RUN, [results])
@@ -252,6 +226,12 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RUN
     return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
+
+
+def _some(records: Sequence[Record], seed: int) -> list[Record]:
+    """Records to measure, drawn without looking at them, in their order."""
+    drawn = np.random.default_rng((seed, 2)).permutation(len(records))[:_MEASURED]
+    return [records[i] for i in sorted(drawn.tolist())]
 
 
 def _measure(model: Any, tokenizer: Any, records: Sequence[Record], watch: Watch, name: str) -> Measured:
@@ -285,10 +265,11 @@ def _trainer(
         per_device_train_batch_size=settings.batch_prompts,
         learning_rate=settings.peak_lr,
         lr_scheduler_type="cosine",
-        warmup_steps=min(max(1, steps // 20), 100),
+        warmup_steps=min(steps // 20, 100),  # none in a short run: the first step of a warm-up learns nothing
         weight_decay=0.0,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGGED),
+        logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=max(1, steps // _SAVES),
         save_total_limit=2,
@@ -302,47 +283,15 @@ def _trainer(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = MultiResponseTrainer(
-            model, args, records=train, tokenizer=tokenizer, config=config, callbacks=[_Watching(watch, settings)]
+            model,
+            args,
+            records=train,
+            tokenizer=tokenizer,
+            config=config,
+            callbacks=[Watching(watch, settings.batch_prompts)],
         )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-class _Watching(TrainerCallback):
-    """Tells the watch about every step, keeps the time that a run has taken over all its parts, and stops it."""
-
-    def __init__(self, watch: Watch, settings: Settings) -> None:
-        self.watch, self.prompts = watch, settings.batch_prompts
-        self.loss: float | None = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.clock = _Clock(max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0))
-        self.first = state.global_step
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        self.loss = (logs or {}).get("loss", self.loss)
-        state.log_history[-1]["seconds"] = self.clock.total()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        done = state.global_step - self.first
-        seconds = self.clock.here() / done
-        left = seconds * (state.max_steps - state.global_step)
-        self.watch.step(Step(state.global_step, state.max_steps, self.loss, self.prompts / seconds, left))
-        if self.watch.stopped():
-            control.should_save = control.should_training_stop = True
-
-
-class _Clock:
-    """Seconds since now, and those spent before."""
-
-    def __init__(self, before: float) -> None:
-        self.before, self.start = before, time.perf_counter()
-
-    def here(self) -> float:
-        return max(time.perf_counter() - self.start, 1e-9)
-
-    def total(self) -> float:
-        return self.before + self.here()
 
 
 def _cost(groups: Groups, epochs: int) -> dict[str, int]:
