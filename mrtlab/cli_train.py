@@ -69,7 +69,12 @@ def mrt(
     full: Annotated[bool, typer.Option("--full", help="Train every weight, and save a whole model.")] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the prompts.")] = 3,
     batch_prompts: Annotated[int, typer.Option(min=1, help="Prompts in a step, each with its responses.")] = 8,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="1e-3; with --full 5e-5")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Peak learning rate.", show_default="1e-3 for a small model, else 2e-4; with --full 3e-4, 2e-5"
+        ),
+    ] = None,
     normalisation: Annotated[
         str, typer.Option(help="token: long responses weigh more, as in TRL. response: all weigh the same.")
     ] = "token",

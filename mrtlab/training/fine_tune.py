@@ -30,6 +30,7 @@ RUN = "run.json"  # settings, what was measured before, and, at the end, the res
 HELD_OUT = "held_out.jsonl"
 CHECKPOINTS = "checkpoints"
 _MEASURED = 64  # training prompts that are measured, too; more would only narrow the interval
+_SMALL = 50_000_000  # weights; larger models take smaller steps
 _SAVES = 10  # checkpoints along a run
 _LOGGED = 400  # points of the loss curve, at most
 
@@ -44,7 +45,7 @@ class Settings:
         lora_rank: of the adapter on all linear layers; None trains every weight.
         epochs: passes over the prompts.
         batch_prompts: prompts in a step.
-        lr: peak learning rate of AdamW; None takes 1e-3 for adapters, 5e-5 for all weights.
+        lr: peak learning rate of AdamW; None leaves it to `peak_lr`.
         normalisation: "token" or "response", see `MultiResponseConfig`.
         max_length: longest prompt with response, in tokens; None takes what the model has positions for.
         seed: of the split, the draws, the order and the adapter's first weights.
@@ -81,10 +82,16 @@ class Settings:
             raise ValueError(f"max_length must be 2 or more, got {self.max_length}")
         MultiResponseConfig(normalisation=self.normalisation)
 
-    @property
-    def peak_lr(self) -> float:
-        """The learning rate, chosen if none was given."""
-        return self.lr if self.lr is not None else 1e-3 if self.lora_rank else 5e-5
+    def peak_lr(self, parameters: int) -> float:
+        """The learning rate for a model of so many weights, chosen by size if none was given.
+
+        >>> Settings().peak_lr(2_000_000), Settings(lora_rank=None).peak_lr(600_000_000)
+        (0.001, 2e-05)
+        """
+        if self.lr is not None:
+            return self.lr
+        small = parameters < _SMALL
+        return (1e-3 if small else 2e-4) if self.lora_rank else (3e-4 if small else 2e-5)
 
 
 def split(records: Sequence[Record], *, share: float, seed: int) -> tuple[list[Record], list[Record]]:
@@ -184,6 +191,7 @@ def fine_tune(
         )
     for sentence in notes:
         watch.note(sentence)
+    lr = settings.peak_lr(sum(p.numel() for p in model.parameters()))
     if settings.lora_rank:
         model = _with_adapter(model, settings)
     measured = {"held_out": held_out, "train": _some(train, settings.seed)}
@@ -196,7 +204,7 @@ def fine_tune(
         write_jsonl(folder / RUN, [kept])
         if held_out:
             write_records(folder / HELD_OUT, held_out)
-    trainer = _trainer(model, tokenizer, train, folder, settings, watch)
+    trainer = _trainer(model, tokenizer, train, folder, settings, lr, watch)
     trainer.train(resume_from_checkpoint=True)
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
@@ -210,7 +218,7 @@ def fine_tune(
         "loss": [[entry["step"], entry["loss"]] for entry in log if "loss" in entry],
         "cost": _cost(trainer.train_dataset, settings.epochs)
         | {"seconds": max(entry.get("seconds", 0.0) for entry in log), "steps": trainer.state.max_steps},
-        "used": {"lr": settings.peak_lr, "max_length": longest},
+        "used": {"lr": lr, "max_length": longest},
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     write_jsonl(folder / RUN, [results])
@@ -256,14 +264,14 @@ def _with_adapter(model: Any, settings: Settings) -> Any:
 
 
 def _trainer(
-    model: Any, tokenizer: Any, train: Sequence[Record], folder: Path, settings: Settings, watch: Watch
+    model: Any, tokenizer: Any, train: Sequence[Record], folder: Path, settings: Settings, lr: float, watch: Watch
 ) -> MultiResponseTrainer:
     steps = settings.epochs * -(-len(train) // settings.batch_prompts)
     args = TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_prompts,
-        learning_rate=settings.peak_lr,
+        learning_rate=lr,
         lr_scheduler_type="cosine",
         warmup_steps=min(steps // 20, 100),  # none in a short run: the first step of a warm-up learns nothing
         weight_decay=0.0,
