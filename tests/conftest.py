@@ -1,9 +1,16 @@
 """What tests of several rooms share: a model of the embedded one's build, trained for a moment."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline: how long a case takes says more about the machine's neighbours than about the code. Where a change is
+# about to land, the same cases every time: what fails there should be the change. At a desk, new ones at every run.
+settings.register_profile("mrtlab", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("mrtlab")
 
 
 @pytest.fixture(scope="session")
