@@ -15,9 +15,11 @@ from torch import nn
 
 from mrtlab.data.tasks import Family, Law, Question, Split, family
 from mrtlab.lm.encode import Prompt, encode
+from mrtlab.lm.listed import mass_of, shape_of
 from mrtlab.lm.sampling import Sampler, sample
 from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.lm.tree import TokenTree
+from mrtlab.theory.distributions import entropy
 
 _LISTED = 2000  # a law with more answers is measured by drawing from it
 _DRAWN = 64
@@ -43,13 +45,12 @@ class Exact:
     @property
     def validity(self) -> float:
         """Mass on right answers."""
-        return float(min(np.exp(self.logp).sum(), 1.0))
+        return mass_of(self.logp)
 
     @property
     def shape(self) -> Float[np.ndarray, "m"]:
         """The model's law among right answers."""
-        p = np.exp(self.logp - self.logp.max())
-        return p / p.sum()
+        return shape_of(self.logp)
 
     @property
     def kl(self) -> float:
@@ -72,8 +73,7 @@ class Exact:
         """Entropy of the shape over log m: 1 if flat, 0 if one answer has it all; 1 where there is one answer."""
         if len(self.shape) == 1:
             return 1.0
-        p = self.shape[self.shape > 0]
-        return float(-(p * np.log(p)).sum() / np.log(len(self.shape)))
+        return float(entropy(self.shape) / np.log(len(self.shape)))
 
     @property
     def favourite(self) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mrtlab.lm.encode import Prompt
+from mrtlab.theory.distributions import entropy
 
 _TOGETHER = 8  # prompts that are scored in one go
 
@@ -31,19 +32,17 @@ class Listed:
     @property
     def mass(self) -> float:
         """Probability that the model's answer is one of them."""
-        return float(min(np.exp(self.logp).sum(), 1.0))
+        return mass_of(self.logp)
 
     @property
     def shape(self) -> Float[np.ndarray, "m"]:
         """The model's law among them."""
-        p = np.exp(self.logp - self.logp.max())
-        return p / p.sum()
+        return shape_of(self.logp)
 
     @property
     def entropy(self) -> float:
         """Entropy of the shape, nats."""
-        p = self.shape[self.shape > 0]
-        return float(max(-(p * np.log(p)).sum(), 0.0))
+        return float(max(entropy(self.shape), 0.0))
 
     @property
     def effective(self) -> float:
@@ -58,6 +57,21 @@ class Listed:
         q = self.targets / self.targets.sum()
         kept = q > 0
         return float((q[kept] * (np.log(q[kept]) - self.logp[kept])).sum())
+
+
+def mass_of(logp: Float[np.ndarray, "m"]) -> float:
+    """Probability on the listed answers together; round-off may not put it above 1."""
+    return float(min(np.exp(logp).sum(), 1.0))
+
+
+def shape_of(logp: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+    """The law among the listed answers, p/m, also where every p is too small to be written.
+
+    >>> shape_of(np.array([-1000.0, -1000.0]))
+    array([0.5, 0.5])
+    """
+    p = np.exp(logp - logp.max())
+    return p / p.sum()
 
 
 def score_listed(

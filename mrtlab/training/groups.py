@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 from mrtlab.data.records import Record
 from mrtlab.lm.encode import encode
 from mrtlab.lm.tree import TokenTree
-from mrtlab.training.choose import Choice, choose
+from mrtlab.training.choose import Choice, choose_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +58,17 @@ class Groups(Dataset[Group]):
             raise ValueError("there are no records to train on: expected at least one prompt with a response")
         self.records = [_fitting(record, tokenizer, max_length) for record in records]
         self.choice, self.redraw, self.seed = choice, redraw, seed
+        self._drawn: int | None = None
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the responses of an epoch. Depends on the seed and the epoch only, so a resumed run sees the same."""
         drawn = epoch if self.redraw and self.choice.draws else 0
-        self._groups = [
-            _group(record, encoded, choose(record, self.choice, rng=np.random.default_rng((self.seed, drawn, i))))
-            for i, (record, encoded) in enumerate(self.records)
-        ]
+        if drawn == self._drawn:  # the same responses, so the same trees
+            return
+        self._drawn = drawn
+        kept = choose_all([record for record, _ in self.records], self.choice, seed=self.seed, epoch=drawn)
+        self._groups = [_group(*one, places) for one, places in zip(self.records, kept, strict=True)]
 
     def __len__(self) -> int:
         return len(self._groups)
