@@ -169,7 +169,7 @@ def _sha256(path: Path) -> str:
 def _check_folder(out: Path, settings: "Settings", base: str, source: dict[str, str], resume: bool) -> None:
     """Leave if the folder holds something else, or another run than the one asked for."""
     from mrtlab.data.records import RecordError
-    from mrtlab.training.fine_tune import read_run
+    from mrtlab.training.folder import read_run
 
     if not out.parent.is_dir():
         fail(f"cannot write to {out}: there is no folder {out.parent}", 1)

@@ -311,7 +311,7 @@ class TestStopped:
 
         call(*words(tiny_folder, "straight"))
         with monkeypatch.context() as patch:
-            patch.setattr(fine_tune, "_save", cut_off)
+            patch.setattr(fine_tune, "save_model", cut_off)
             call(*words(tiny_folder, "cut"), code=130)
         call(*words(tiny_folder, "cut"), "--resume")
         same_run("cut", "straight")

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PrinterCallback, TrainingArguments
 
 from mrtlab.data.describe import describe
 from mrtlab.data.records import Record
-from mrtlab.data.records_io import read_jsonl, write_jsonl, write_records
+from mrtlab.data.records_io import write_jsonl, write_records
 from mrtlab.lm.encode import encode
 from mrtlab.lm.support import text_config
+from mrtlab.training.adapter import with_adapter
 from mrtlab.training.before_after import FEW, Measured, change, measure
 from mrtlab.training.choose import Choice
+from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, save_model
 from mrtlab.training.groups import Groups
 from mrtlab.training.multiresponse import (
     MultiResponseConfig,
@@ -26,13 +27,12 @@ from mrtlab.training.multiresponse import (
 )
 from mrtlab.training.watch import Stopped, Watch, Watching
 
-RUN = "run.json"  # settings, what was measured before, and, at the end, the results
 HELD_OUT = "held_out.jsonl"
-CHECKPOINTS = "checkpoints"
 _MEASURED = 64  # training prompts that are measured, too; more would only narrow the interval
 _SMALL = 50_000_000  # weights; larger models take smaller steps
 _SAVES = 10  # checkpoints along a run
 _LOGGED = 400  # points of the loss curve, at most
+_HOW = "`mrtlab train mrt`, several responses to each prompt at once"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +193,7 @@ def fine_tune(
         watch.note(sentence)
     lr = settings.peak_lr(sum(p.numel() for p in model.parameters()))
     if settings.lora_rank:
-        model = _with_adapter(model, settings)
+        model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
     measured = {"held_out": held_out, "train": _some(train, settings.seed)}
     kept = read_run(folder) or {}
     before = kept.get("before")
@@ -209,7 +209,7 @@ def fine_tune(
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
     after = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
-    _save(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None)
+    save_model(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None, how=_HOW)
     log = trainer.state.log_history
     results = kept | {
         "prompts": {name: len(some) for name, some in (("train", train), ("held_out", held_out))},
@@ -226,16 +226,6 @@ def fine_tune(
     return results
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
-    """What a folder says about the run in it, None if there was none. A finished one has "after".
-
-    Raises:
-        RecordError: the file is damaged.
-    """
-    path = folder / RUN
-    return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
-
-
 def _some(records: Sequence[Record], seed: int) -> list[Record]:
     """Records to measure, drawn without looking at them, in their order."""
     drawn = np.random.default_rng((seed, 2)).permutation(len(records))[:_MEASURED]
@@ -246,21 +236,6 @@ def _measure(model: Any, tokenizer: Any, records: Sequence[Record], watch: Watch
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return measure(model, tokenizer, records, report=lambda done, of: watch.measuring(name, done, of))
-
-
-def _with_adapter(model: Any, settings: Settings) -> Any:
-    """LoRA on all linear layers but the head; its B is zero, so the model is still the one it was."""
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(settings.seed)
-    config = LoraConfig(
-        r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of transformers, about what peft asks it
-        wrapped = get_peft_model(model, config)
-    wrapped.peft_config["default"].base_model_name_or_path = ""  # else every checkpoint asks the hub about the base
-    return wrapped
 
 
 def _trainer(
@@ -313,35 +288,3 @@ def _cost(groups: Groups, epochs: int) -> dict[str, int]:
             counts["tokens_copies"] += tree.n_fed_apart
             counts["responses"] += tree.n_answers
     return counts
-
-
-def _save(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: bool) -> None:
-    """Write into a folder beside, then move: files that are seen are whole, and the configuration comes last."""
-    new = folder / "new"
-    shutil.rmtree(new, ignore_errors=True)
-    if adapter:
-        model.peft_config["default"].base_model_name_or_path = base
-        # Embeddings are not trained. "auto" would ask the hub for the base model.
-        model.save_pretrained(new, save_embedding_layers=False)
-    else:
-        model.save_pretrained(new)
-    tokenizer.save_pretrained(new)
-    (new / "README.md").write_text(
-        _CARD.format(base=base, name=folder.name, what="An adapter" if adapter else "A model")
-    )
-    for path in sorted(new.iterdir(), key=lambda path: path.name.endswith("config.json")):
-        path.replace(folder / path.name)
-    new.rmdir()
-
-
-_CARD = """# {name}
-
-{what} trained with `mrtlab train mrt`, several responses to each prompt at once, from the base model `{base}`.
-Settings and measurements: run.json and report.html.
-
-```python
-from mrtlab.lm.models import load_model
-
-model, tokenizer = load_model("{name}")  # the path of this folder
-```
-"""

@@ -1,0 +1,60 @@
+"""The folder of a training run: its journal, its checkpoints, and what is saved at the end. Shared by all trainers."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mrtlab.data.records_io import read_jsonl
+
+RUN = "run.json"  # settings, what was measured before, and, at the end, the results
+CHECKPOINTS = "checkpoints"
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """What a folder says about the run in it, None if there was none. A finished one has "after".
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+    path = folder / RUN
+    return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: bool, how: str) -> None:
+    """Write into a folder beside, then move: files that are seen are whole, and the configuration comes last.
+
+    Args:
+        model: peft's if `adapter`, else transformers'.
+        tokenizer: saved with it.
+        folder: of the run.
+        base: the model's name, written into the adapter's configuration.
+        adapter: whether only an adapter was trained.
+        how: command and method, for the card: "`mrtlab train mrt`, several responses to each prompt at once".
+    """
+    new = folder / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    if adapter:
+        model.peft_config["default"].base_model_name_or_path = base
+        # Embeddings are not trained. "auto" would ask the hub for the base model.
+        model.save_pretrained(new, save_embedding_layers=False)
+    else:
+        model.save_pretrained(new)
+    tokenizer.save_pretrained(new)
+    what = "An adapter" if adapter else "A model"
+    (new / "README.md").write_text(_CARD.format(base=base, name=folder.name, what=what, how=how))
+    for path in sorted(new.iterdir(), key=lambda path: path.name.endswith("config.json")):
+        path.replace(folder / path.name)
+    new.rmdir()
+
+
+_CARD = """# {name}
+
+{what} trained with {how}, from the base model `{base}`.
+Settings and measurements: run.json and report.html.
+
+```python
+from mrtlab.lm.models import load_model
+
+model, tokenizer = load_model("{name}")  # the path of this folder
+```
+"""
