@@ -131,15 +131,19 @@ class Batch:
     groups: list[Group]
 
 
-def collator(normalisation: Literal["token", "response"]) -> Callable[[list[Group]], dict[str, Any]]:
+def collator(normalisation: Literal["token", "response", "prompt"]) -> Callable[[list[Group]], dict[str, Any]]:
     """Groups as a batch for the trainer, which divides a step's loss by the number of its labels.
 
-    The labels only count: one for each response token, or one for each response. Transformers adds them up over
-    micro-batches and processes, so a step's loss does not depend on how it was cut up.
+    The labels only count: one for each response token, for each response, or for each prompt. Transformers adds them
+    up over micro-batches and processes, so a step's loss does not depend on how it was cut up.
     """
 
     def collate(groups: list[Group]) -> dict[str, Any]:
-        counted = (group.lengths.sum() if normalisation == "token" else len(group.lengths) for group in groups)
+        counted = {
+            "token": (group.lengths.sum() for group in groups),
+            "response": (len(group.lengths) for group in groups),
+            "prompt": (1 for _ in groups),
+        }[normalisation]
         labels = torch.zeros(int(sum(counted)), dtype=torch.long)
         return {"groups": Batch(groups), "labels": labels, "shift_labels": labels}
 

@@ -15,7 +15,7 @@ from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.training.choose import Choice
 from mrtlab.training.groups import Batch, GroupBatches, Groups, collator
 
-Normalisation = Literal["token", "response"]
+Normalisation = Literal["token", "response", "prompt"]
 _WHOLE = "written-to-its-end"  # an empty file, put into a checkpoint last
 
 
@@ -27,7 +27,8 @@ class MultiResponseConfig:
         choice: which K of N responses a step sees.
         redraw: whether chance chooses anew at every epoch.
         normalisation: "token" divides by the number of response tokens in the step, as TRL does, so long responses
-            weigh more; "response" takes the mean over a response's tokens first, so all weigh the same.
+            weigh more; "response" takes the mean over a response's tokens first, so all weigh the same; "prompt"
+            divides by the number of prompts, which is right where weights are probabilities that sum to 1.
         max_length: longest string, prompt and response together.
         form: how trees are run, see `mrtlab.lm.forms`.
 
@@ -42,8 +43,8 @@ class MultiResponseConfig:
     form: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.normalisation not in ("token", "response"):
-            raise ValueError(f"normalisation must be 'token' or 'response', got {self.normalisation!r}")
+        if self.normalisation not in ("token", "response", "prompt"):
+            raise ValueError(f"normalisation must be 'token', 'response' or 'prompt', got {self.normalisation!r}")
 
 
 class MultiResponseTrainer(Trainer):
@@ -74,17 +75,21 @@ class MultiResponseTrainer(Trainer):
     ) -> None:
         self.config = config or MultiResponseConfig()
         args.remove_unused_columns = False
-        groups = Groups(
+        groups = self.make_groups(records, tokenizer, seed=args.data_seed if args.data_seed is not None else args.seed)
+        kwargs.setdefault("processing_class", tokenizer)
+        super().__init__(model, args, train_dataset=groups, data_collator=collator(self.config.normalisation), **kwargs)
+        self.model_accepts_loss_kwargs = True  # the loss below divides by the step's tokens itself
+
+    def make_groups(self, records: Sequence[Record], tokenizer: Any, *, seed: int) -> Groups:
+        """The records as trees, K of N responses chosen as the configuration says."""
+        return Groups(
             records,
             tokenizer,
             choice=self.config.choice,
             redraw=self.config.redraw,
-            seed=args.data_seed if args.data_seed is not None else args.seed,
+            seed=seed,
             max_length=self.config.max_length,
         )
-        kwargs.setdefault("processing_class", tokenizer)
-        super().__init__(model, args, train_dataset=groups, data_collator=collator(self.config.normalisation), **kwargs)
-        self.model_accepts_loss_kwargs = True  # the loss below divides by the step's tokens itself
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of whole groups; accelerate hands each process every n-th of them."""
