@@ -27,7 +27,7 @@ from benchmarks._gpu_tools import (
 )
 from benchmarks._lm import Batch
 from mrtlab.lm import backward, bound, leaf_logprobs
-from mrtlab.lm.cost import Shape, shape_of
+from mrtlab.lm.traits import Shape, shape_of
 
 # name: (form, attention the model is loaded with)
 TREES = {

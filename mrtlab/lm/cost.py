@@ -11,38 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_length
-from mrtlab.lm.support import checkpointing, inner, text_config, why_not_paths
+from mrtlab.lm.layout import branch_size, fill_rows, path_size, row_length
+from mrtlab.lm.support import text_config
+from mrtlab.lm.traits import Traits, shape_of, traits_of
 from mrtlab.lm.tree import TokenTree
 
 # Time per pair relative to a fused kernel's, which also computes the pairs that its mask forbids. Matrix products, a
 # softmax and gathers written out were measured to take as long: `python -m benchmarks.cpu_lm --calibrate`.
 UNFUSED = 1.0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The numbers of a model that cost depends on.
-
-    Attributes:
-        body: B, weights that every token is multiplied by.
-        head: H, weights of the head.
-        layers: L.
-        width: a, number of query heads times their size.
-    """
-
-    body: int
-    head: int
-    layers: int
-    width: int
-
-    def flops(self, *, tokens: float, reads: float, pairs: float) -> float:
-        """FLOPs of one forward pass.
-
-        >>> Shape(body=10, head=5, layers=1, width=1).flops(tokens=2, reads=1, pairs=3)
-        62
-        """
-        return 2 * self.body * tokens + 2 * self.head * reads + 4 * self.layers * self.width * pairs
 
 
 @dataclass(frozen=True)
@@ -62,50 +38,39 @@ class Cost:
     flops: float
 
 
-def shape_of(model: nn.Module) -> Shape:
-    """Count a model's weights."""
-    config = text_config(model)
-    embeddings = {id(inner(model).get_input_embeddings().weight), id(inner(model).get_output_embeddings().weight)}
-    heads = config.num_attention_heads
-    return Shape(
-        body=sum(p.numel() for p in model.parameters() if id(p) not in embeddings and p.ndim > 1),
-        head=inner(model).get_output_embeddings().weight.numel(),
-        layers=config.num_hidden_layers,
-        width=heads * (getattr(config, "head_dim", None) or config.hidden_size // heads),
-    )
+def costs(model: nn.Module, trees: Sequence[TokenTree], *, traits: Traits | None = None) -> list[Cost]:
+    """The forms that can serve this model as it stands, cheapest first.
 
+    Args:
+        traits: of the model, where they are known already.
 
-def costs(model: nn.Module, trees: Sequence[TokenTree]) -> list[Cost]:
-    """The forms that can serve this model as it stands, cheapest first."""
-    shape = shape_of(model)
+    Raises:
+        ValueError: the model cannot run trees.
+    """
+    traits = traits or traits_of(model)
     reads = _reads(trees)
     found = []
 
     def add(form: str, tokens: int, pairs: int, unfused: int = 0) -> None:
-        flops = shape.flops(tokens=tokens, reads=reads, pairs=pairs + UNFUSED * unfused)
+        flops = traits.shape.flops(tokens=tokens, reads=reads, pairs=pairs + UNFUSED * unfused)
         found.append(Cost(form, tokens, pairs + unfused, flops))
 
     length = row_length(trees)
     n_rows = len(fill_rows(trees, length=length))
     sparse = text_config(model)._attn_implementation == "flex_attention"
     add("row", n_rows * length, _exact_pairs(trees) if sparse else n_rows * length**2)
-    if why_not_paths(model) is None:
-        paths = path_layout(trees)
-        n_prompt = int(paths.prompt_length.max())
-        nodes = paths.tokens.shape[1] - n_prompt
+    if traits.no_paths is None:
+        size = path_size(trees)
         add(
             "paths",
-            paths.tokens.size,
-            len(trees) * n_prompt**2 // 2,
-            len(trees) * nodes * n_prompt + paths.own.size * paths.chain.shape[1],
+            len(trees) * (size.prompt + size.nodes),
+            len(trees) * size.prompt**2 // 2,
+            len(trees) * size.nodes * size.prompt + size.chains * size.own * size.longest,
         )
-    if not checkpointing(model):
-        branch = branch_layout(trees)
-        rows, steps = branch.answers.shape
-        width = branch.prompts.shape[1]
-        add(
-            "branches", branch.prompts.size + rows * steps, branch.prompts.size * width + rows * steps * (width + steps)
-        )
+    if not traits.checkpointing:
+        size = branch_size(trees)
+        prompts, answers = len(trees) * size.prompt, size.rows * size.steps
+        add("branches", prompts + answers, prompts * size.prompt + answers * (size.prompt + size.steps))
     return sorted(found, key=lambda cost: cost.flops)
 
 

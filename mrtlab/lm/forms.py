@@ -19,27 +19,33 @@ from transformers import DynamicCache
 
 from mrtlab.lm.layout import BranchLayout, RowLayout, branch_layout, path_layout, row_layout, sees
 from mrtlab.lm.paths import path_attention, tree_paths
-from mrtlab.lm.support import PATHS, checkpointing, inner, text_config, why_not_paths, windows
+from mrtlab.lm.support import PATHS, Windows, inner, text_config, windows
+from mrtlab.lm.traits import Traits, traits_of
 from mrtlab.lm.tree import TokenTree
 
 EdgeLogProbs = Float[torch.Tensor, "_E"]
 
 
-def run_row(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
-    """Log-probabilities of all edges, trees packed into rows under a mask."""
+def run_row(model: nn.Module, trees: Sequence[TokenTree], *, traits: Traits | None = None) -> EdgeLogProbs:
+    """Log-probabilities of all edges, trees packed into rows under a mask.
+
+    Args:
+        traits: of the model, where they are known already; so in the other forms.
+    """
+    limits = traits.windows if traits else windows(model)
     layout = row_layout(trees)
     longest = max(tree.longest for tree in trees)
     with _head_at(model, layout.score_at) as reader:
         output = model(
             input_ids=_on(model, layout.tokens),
             position_ids=_on(model, layout.positions),
-            attention_mask=_row_masks(model, layout, longest=longest),
+            attention_mask=_row_masks(model, layout, limits, longest=longest),
             use_cache=False,
         )
     return _read(output.logits[0], reader.row, trees)
 
 
-def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
+def run_paths(model: nn.Module, trees: Sequence[TokenTree], *, traits: Traits | None = None) -> EdgeLogProbs:
     """Log-probabilities of all edges, attention along paths. Call it inside `path_attention` to back-propagate
     through a checkpointed model.
 
@@ -47,17 +53,18 @@ def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
         ValueError: the model's attention cannot be led along paths, or the backward pass would recompute outside
             `path_attention`.
     """
-    if reason := why_not_paths(model):
-        raise ValueError(f"form='paths' cannot serve this model: {reason}. Use form='row' or form='branches'")
+    traits = traits or traits_of(model)
+    if traits.no_paths:
+        raise ValueError(f"form='paths' cannot serve this model: {traits.no_paths}. Use form='row' or form='branches'")
     inside = text_config(model)._attn_implementation == PATHS
     if not inside:
-        if checkpointing(model) and torch.is_grad_enabled():
+        if traits.checkpointing and torch.is_grad_enabled():
             raise ValueError(
                 "form='paths' under gradient checkpointing needs mrtlab.lm.backward, which keeps its attention in "
                 "place while layers are recomputed: call that, or use form='row'"
             )
         with path_attention(model):
-            return run_paths(model, trees)
+            return run_paths(model, trees, traits=traits)
     layout = path_layout(trees)
     seen = _seen_windows(model, max(tree.longest for tree in trees))
     with _head_at(model, layout.score_at) as reader:
@@ -71,27 +78,28 @@ def run_paths(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
     return _read(output.logits[0], reader.row, trees)
 
 
-def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
+def run_branches(model: nn.Module, trees: Sequence[TokenTree], *, traits: Traits | None = None) -> EdgeLogProbs:
     """Log-probabilities of all edges, prompts once with a live cache and every answer as a row of its own.
 
     Raises:
         ValueError: gradient checkpointing is on, under which transformers drops the cache and with it the prompt.
     """
-    if checkpointing(model):
+    traits = traits or traits_of(model)
+    if traits.checkpointing:
         raise ValueError(
             "form='branches' needs the prompt's cache, which gradient checkpointing drops: "
             "use form='row' or form='paths', or turn checkpointing off"
         )
     layout = branch_layout(trees)
     cache = DynamicCache()  # without a config: sliding layers must keep what their masks still need
-    trunk = _run_trunk(model, layout, cache)
+    trunk = _run_trunk(model, layout, cache, traits.windows)
     later = layout.score_at >= len(trees)
     if not later.any():
         return _read(trunk, layout.score_at, trees)
     cache.batch_select_indices(_on(model, layout.owner))
     length = torch.as_tensor(layout.prompt_length[layout.owner])[:, None]
     place, step = torch.arange(layout.prompts.shape[1]), torch.arange(layout.answers.shape[1])
-    n_rows = len(layout.owner)
+    n_rows, longest = len(layout.owner), max(tree.longest for tree in trees)
     in_prompt = (place < length)[:, None].expand(-1, len(step), -1)
     in_answer = (step <= step[:, None]).expand(n_rows, -1, -1)
     position = length + step
@@ -101,7 +109,7 @@ def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
         output = model(
             input_ids=_on(model, layout.answers),
             position_ids=_on(model, position),
-            attention_mask=_window_masks(model, mask, position, before, longest=max(t.longest for t in trees)),
+            attention_mask=_window_masks(model, mask, position, before, traits.windows, longest=longest),
             past_key_values=cache,
             use_cache=True,
         )
@@ -110,7 +118,9 @@ def run_branches(model: nn.Module, trees: Sequence[TokenTree]) -> EdgeLogProbs:
     return _read(torch.cat([trunk, output.logits[0]]), row, trees)
 
 
-def _run_trunk(model: nn.Module, layout: BranchLayout, cache: DynamicCache) -> Float[torch.Tensor, "T V"]:
+def _run_trunk(
+    model: nn.Module, layout: BranchLayout, cache: DynamicCache, limits: Windows
+) -> Float[torch.Tensor, "T V"]:
     """Fill the cache with the prompts; the logits at their ends."""
     n_trees, n_prompt = layout.prompts.shape
     place = torch.arange(n_prompt)
@@ -120,14 +130,14 @@ def _run_trunk(model: nn.Module, layout: BranchLayout, cache: DynamicCache) -> F
         output = model(
             input_ids=_on(model, layout.prompts),
             position_ids=_on(model, position),
-            attention_mask=_window_masks(model, mask, position, position, longest=n_prompt),
+            attention_mask=_window_masks(model, mask, position, position, limits, longest=n_prompt),
             past_key_values=cache,
             use_cache=True,
         )
     return output.logits[0]
 
 
-FORMS: dict[str, Callable[[nn.Module, Sequence[TokenTree]], EdgeLogProbs]] = {
+FORMS: dict[str, Callable[..., EdgeLogProbs]] = {
     "row": run_row,
     "paths": run_paths,
     "branches": run_branches,
@@ -165,33 +175,32 @@ def _head_at(model: nn.Module, score_at: Int[np.ndarray, "E"]) -> Iterator[_Read
         hook.remove()
 
 
-def _row_masks(model: nn.Module, layout: RowLayout, *, longest: int) -> Any:
+def _row_masks(model: nn.Module, layout: RowLayout, limits: Windows, *, longest: int) -> Any:
     """What `attention_mask` takes: a block mask for FlexAttention, else a dense one."""
-    limits = windows(model)
     if text_config(model)._attn_implementation == "flex_attention":
         from mrtlab.lm.blocks import block_mask
 
         full = block_mask(layout, device=_device(model))
         slid = block_mask(layout, device=_device(model), window=limits.window) if limits.matter(longest) else full
-        return _for_layers(model, full, slid, longest=longest)
+        return _for_layers(limits, full, slid, longest=longest)
     full = torch.as_tensor(sees(layout))[:, None]
     position = torch.as_tensor(layout.positions)
-    return _window_masks(model, full, position, position, longest=longest)
+    return _window_masks(model, full, position, position, limits, longest=longest)
 
 
-def _window_masks(model: nn.Module, full: torch.Tensor, query: torch.Tensor, key: torch.Tensor, *, longest: int) -> Any:
+def _window_masks(
+    model: nn.Module, full: torch.Tensor, query: torch.Tensor, key: torch.Tensor, limits: Windows, *, longest: int
+) -> Any:
     """A dense mask, narrowed for sliding layers: by position, never by place."""
-    limits = windows(model)
     slid = full
     if limits.matter(longest):
         slid = full & (query[:, :, None] - key[:, None, :] < limits.window)[:, None]
     ready = {id(mask): _as_attention(model, mask) for mask in (full, slid)}
-    return _for_layers(model, ready[id(full)], ready[id(slid)], longest=longest)
+    return _for_layers(limits, ready[id(full)], ready[id(slid)], longest=longest)
 
 
-def _for_layers(model: nn.Module, full: Any, slid: Any, *, longest: int) -> Any:
+def _for_layers(limits: Windows, full: Any, slid: Any, *, longest: int) -> Any:
     """One mask where all layers agree; models with both kinds of layer take one for each."""
-    limits = windows(model)
     if not limits.matter(longest):
         return full
     return {"full_attention": full, "sliding_attention": slid} if limits.mixed else slid

@@ -61,6 +61,26 @@ class BranchLayout:
     score_at: Int[np.ndarray, "E"]  # place 0 … T − 1: ends of prompts; then the flat (A, R) block
 
 
+@dataclass(frozen=True)
+class PathSize:
+    """How large a `PathLayout` is: P, N, C, Q and D of its arrays."""
+
+    prompt: int
+    nodes: int
+    chains: int
+    own: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class BranchSize:
+    """How large a `BranchLayout` is: P, A and R of its arrays."""
+
+    prompt: int
+    rows: int
+    steps: int
+
+
 def row_length(trees: Sequence[TokenTree]) -> int:
     """The shortest row that holds the largest of the trees."""
     return max(tree.n_fed for tree in trees)
@@ -136,6 +156,37 @@ def path_layout(trees: Sequence[TokenTree]) -> PathLayout:
         slot[nodes] = c * own.shape[1] + np.arange(len(nodes))
     lengths = np.array([len(tree.prompt) for tree in trees])
     return PathLayout(tokens, positions, lengths, chain, own, own_step, slot, np.concatenate(score_at))
+
+
+def path_size(trees: Sequence[TokenTree]) -> PathSize:
+    """The sizes of `path_layout(trees)`, without laying anything out.
+
+    >>> path_size([TokenTree.build([7, 7], [[1, 2, 9], [1, 3, 9], [4, 9]])])  # chains 1 2, 1 3 and 4
+    PathSize(prompt=2, nodes=4, chains=3, own=2, longest=2)
+    """
+    depths = [tree.depth[tree.fed] for tree in trees]
+    # A chain ends where the next token is not deeper, and what lies between two ends is the later chain's own.
+    own = [np.diff(np.flatnonzero(np.diff(depth, append=0) <= 0), prepend=-1) for depth in depths]
+    return PathSize(
+        prompt=max(len(tree.prompt) for tree in trees),
+        nodes=max(len(depth) for depth in depths),
+        chains=sum(len(lengths) for lengths in own),
+        own=max(int(lengths.max(initial=0)) for lengths in own),
+        longest=max(int(depth.max(initial=0)) for depth in depths),
+    )
+
+
+def branch_size(trees: Sequence[TokenTree]) -> BranchSize:
+    """The sizes of `branch_layout(trees)`, without laying anything out.
+
+    >>> branch_size([TokenTree.build([7, 7], [[1, 2, 9], [4, 9], [4, 9]])])  # rows 1 2 and 4
+    BranchSize(prompt=2, rows=2, steps=2)
+    """
+    return BranchSize(
+        prompt=max(len(tree.prompt) for tree in trees),
+        rows=sum(len(set(tree.path[tree.offset[1:] - 1].tolist())) for tree in trees),
+        steps=max(int(tree.depth.max()) for tree in trees) - 1,
+    )
 
 
 def branch_layout(trees: Sequence[TokenTree]) -> BranchLayout:

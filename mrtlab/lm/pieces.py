@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from mrtlab.lm.layout import row_length
+from mrtlab.lm.layout import branch_size, path_size, row_length
 from mrtlab.lm.tree import TokenTree
 
 
@@ -36,11 +36,11 @@ def places(trees: Sequence[TokenTree], *, form: str) -> int:
     """
     if form == "row":
         return len(trees) * row_length(trees)
-    prompt = max(len(tree.prompt) for tree in trees)
     if form == "paths":
-        return len(trees) * (prompt + max(tree.n_fed - len(tree.prompt) for tree in trees))
-    n_rows = sum(len(np.unique(tree.path[tree.offset[1:] - 1])) for tree in trees)  # different answers
-    return len(trees) * prompt + n_rows * (max(int(tree.depth.max()) for tree in trees) - 1)
+        size = path_size(trees)
+        return len(trees) * (size.prompt + size.nodes)
+    size = branch_size(trees)
+    return len(trees) * size.prompt + size.rows * size.steps
 
 
 def cut(trees: Sequence[TokenTree], *, max_tokens: int | None, form: str = "row") -> Iterator[list[Part]]:

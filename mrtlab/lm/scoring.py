@@ -14,7 +14,8 @@ from mrtlab.lm.encode import Prompt, encode
 from mrtlab.lm.forms import FORMS
 from mrtlab.lm.paths import path_attention
 from mrtlab.lm.pieces import Part, cut
-from mrtlab.lm.support import active_dropout, check_length, checkpointing, windows
+from mrtlab.lm.support import active_dropout, check_length
+from mrtlab.lm.traits import Traits, traits_of
 from mrtlab.lm.tree import TokenTree
 from mrtlab.theory.signed_weights import Objective
 
@@ -61,12 +62,12 @@ def token_logprobs(
         one tensor of shape (E,) per tree, nats, in the order of the tree's edges; `answer_tokens` lays them out
         answer by answer.
     """
-    _check(model, trees, form)
+    traits = _checked(model, trees, form)
     found: list[list[tuple[Part, EdgeLogProbs]]] = [[] for _ in trees]
-    recomputes = checkpointing(model) and torch.is_grad_enabled()
+    recomputes = traits.checkpointing and torch.is_grad_enabled()
     for piece in cut(trees, max_tokens=max_tokens, form="row" if form == "auto" else form):
-        chosen = _form(model, piece, form, max_tokens=max_tokens, paths_kept=not recomputes)
-        for part, logp in zip(piece, _run(model, piece, chosen), strict=True):
+        chosen = _form(model, piece, form, traits, max_tokens=max_tokens, paths_kept=not recomputes)
+        for part, logp in zip(piece, _run(model, piece, chosen, traits), strict=True):
             found[part.index].append((part, logp))
     return [_joined(tree, parts) for tree, parts in zip(trees, found, strict=True)]
 
@@ -204,7 +205,7 @@ def _backward(
     max_tokens: int | None,
     form: str,
 ) -> Float[torch.Tensor, "_T"]:
-    _check(model, trees, form)
+    traits = _checked(model, trees, form)
     rules = [objective] * len(trees) if callable(objective) else list(objective)
     if len(rules) != len(trees):
         raise ValueError(f"objective lists {len(rules)} rules for {len(trees)} trees: expected one rule, or one each")
@@ -221,10 +222,10 @@ def _backward(
             if weights[i] is None:
                 losses[i], weights[i] = _judged(rules[i], view(tree, edges), i)
     for piece in pieces:
-        chosen = _form(model, piece, form, max_tokens=max_tokens)
+        chosen = _form(model, piece, form, traits, max_tokens=max_tokens)
         with path_attention(model) if chosen == "paths" else nullcontext():
             surrogate = 0.0
-            for part, edges in zip(piece, _run(model, piece, chosen), strict=True):
+            for part, edges in zip(piece, _run(model, piece, chosen, traits), strict=True):
                 seen = view(part.tree, edges)
                 if weights[part.index] is None:  # everything is in one piece: score, weigh, go on
                     losses[part.index], weights[part.index] = _judged(rules[part.index], seen, part.index)
@@ -255,13 +256,15 @@ def _weights(values: Any, tree: TokenTree) -> torch.Tensor:
     return weights
 
 
-def _check(model: nn.Module, trees: Sequence[TokenTree], form: str) -> None:
+def _checked(model: nn.Module, trees: Sequence[TokenTree], form: str) -> Traits:
+    """What is known of the model after it was looked over for this call."""
     if not len(trees):
         raise ValueError("trees is empty: expected at least one TokenTree")
     if form not in FORMS and form != "auto":
         raise ValueError(f"unknown form {form!r}: choose from auto, {', '.join(FORMS)}")
-    windows(model)
+    traits = traits_of(model)
     check_length(model, max(tree.longest for tree in trees))
+    return traits
 
 
 def _refuse_dropout(model: nn.Module) -> None:
@@ -273,21 +276,27 @@ def _refuse_dropout(model: nn.Module) -> None:
 
 
 def _form(
-    model: nn.Module, piece: Sequence[Part], form: str, *, max_tokens: int | None, paths_kept: bool = True
+    model: nn.Module,
+    piece: Sequence[Part],
+    form: str,
+    traits: Traits,
+    *,
+    max_tokens: int | None,
+    paths_kept: bool = True,
 ) -> str:
     """The cheapest form that fits; "row" always does. Paths only if they are kept up while layers are recomputed."""
     if form != "auto":
         return form
     return next(
         cost.form
-        for cost in costs(model, [part.tree for part in piece])
+        for cost in costs(model, [part.tree for part in piece], traits=traits)
         if (max_tokens is None or cost.tokens <= max_tokens) and (paths_kept or cost.form != "paths")
     )
 
 
-def _run(model: nn.Module, piece: Sequence[Part], form: str) -> list[EdgeLogProbs]:
+def _run(model: nn.Module, piece: Sequence[Part], form: str, traits: Traits) -> list[EdgeLogProbs]:
     trees = [part.tree for part in piece]
-    return list(FORMS[form](model, trees).split([tree.n_edges for tree in trees]))
+    return list(FORMS[form](model, trees, traits=traits).split([tree.n_edges for tree in trees]))
 
 
 def _leaves(tree: TokenTree, edges: EdgeLogProbs) -> tuple[LeafLogProbs]:

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -60,7 +61,7 @@ def windows(model: nn.Module) -> Windows:
         )
     if getattr(inner(model), "_is_stateful", False):
         raise ValueError(f"{name} carries a recurrent state, which cannot branch under a mask: choose another model")
-    if "position_ids" not in inspect.signature(inner(model).forward).parameters:
+    if not _takes_positions(type(inner(model))):
         raise ValueError(
             f"{name} takes no position_ids, so positions cannot restart at a branch: choose a model with rotary or "
             "learned positions"
@@ -75,20 +76,6 @@ def windows(model: nn.Module) -> Windows:
     return Windows(window, mixed=window is not None and len(kinds) > 1)
 
 
-def why_not_paths(model: nn.Module) -> str | None:
-    """Why a model's attention cannot be led along tree paths, None if it can.
-
-    A model that does not take its attention from transformers' registry would go on with its own, and answers would
-    see each other without a word of warning.
-    """
-    found = inner(model)
-    if not getattr(found, "_supports_attention_backend", False):
-        return f"{type(found).__name__} does not let its attention be replaced"
-    if any(name.endswith(".sinks") for name, _ in found.named_parameters()):
-        return f"{type(found).__name__} uses attention sinks"
-    return None
-
-
 def check_length(model: nn.Module, longest: int) -> None:
     """Refuse paths longer than the model has positions for.
 
@@ -101,11 +88,6 @@ def check_length(model: nn.Module, longest: int) -> None:
             f"the longest answer needs {longest} positions with its prompt, the model has {limit}: "
             "shorten the prompt or the answers"
         )
-
-
-def checkpointing(model: nn.Module) -> bool:
-    """Whether the next backward pass recomputes the forward pass."""
-    return model.training and any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 def active_dropout(model: nn.Module) -> str | None:
@@ -131,6 +113,11 @@ def inner(model: nn.Module) -> nn.Module:
         if not isinstance(held, nn.Module):
             return model
         model = held
+
+
+@cache  # a class does not change, and to read a signature takes longer than all else here
+def _takes_positions(kind: type[nn.Module]) -> bool:
+    return "position_ids" in inspect.signature(kind.forward).parameters
 
 
 def _layer_types(config: Any) -> list[str]:

@@ -7,7 +7,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 
 from mrtlab.lm import TokenTree, backward, bound, costs, scoring
 from mrtlab.lm import forms as engine
-from mrtlab.lm.cost import UNFUSED, Shape, shape_of
+from mrtlab.lm.cost import UNFUSED
+from mrtlab.lm.traits import Shape, shape_of, traits_of
 from mrtlab.theory import mle
 
 # Two fed answer tokens (1 and 2) after three prompt tokens.
@@ -23,6 +24,20 @@ def by_form(model, trees):
 def test_the_shape_of_a_model_by_hand():
     body = 2 * (2 * QUERY + 2 * KEY + 3 * MLP)
     assert shape_of(LLAMA) == Shape(body=body, head=48 * 16, layers=2, width=16)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # of transformers, about peft
+def test_a_look_at_a_model_is_of_this_moment():
+    """An adapter counts from when it is put on, checkpointing from when it is switched on."""
+    peft = pytest.importorskip("peft")
+    model = build("llama").train()
+    before = traits_of(model)
+    assert not before.checkpointing
+    checkpointed(model)
+    assert traits_of(model).checkpointing
+    assert not traits_of(model.eval()).checkpointing
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    assert traits_of(adapted).shape.body == before.shape.body + 2 * (2 * 16 + 2 * 16)  # two layers of A and B
 
 
 def test_tied_embeddings_are_a_head_and_no_body():
@@ -66,7 +81,7 @@ def test_the_chosen_form_is_the_cheapest_listed(size, monkeypatch):
     )
     ran = []
     for form, run in engine.FORMS.items():
-        spy = lambda model, trees, form=form, run=run: ran.append(form) or run(model, trees)  # noqa: E731
+        spy = lambda *a, form=form, run=run, **how: ran.append(form) or run(*a, **how)  # noqa: E731
         monkeypatch.setitem(scoring.FORMS, form, spy)
     listed = costs(LLAMA, [tree])
     assert [cost.flops for cost in listed] == sorted(cost.flops for cost in listed)

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import prompts_and_answers, varied_trees
 
-from mrtlab.lm.layout import branch_layout, fill_rows, path_layout, row_layout, row_length, sees
+from mrtlab.lm.layout import (
+    branch_layout,
+    branch_size,
+    fill_rows,
+    path_layout,
+    path_size,
+    row_layout,
+    row_length,
+    sees,
+)
 from mrtlab.lm.pieces import cut, places
 from mrtlab.lm.tree import ROOT, TokenTree
 
@@ -167,6 +176,18 @@ def test_branches_hold_every_different_answer_once(parts):
                 at = int(tree.parent[at])
             truth.append(before)
     assert edge_tokens_before == truth
+
+
+@quick
+@given(several)
+def test_sizes_are_those_of_the_layouts(parts):
+    trees = [TokenTree.build(*part) for part in parts]
+    paths, size = path_layout(trees), path_size(trees)
+    assert paths.tokens.shape == (len(trees), size.prompt + size.nodes)
+    assert (paths.own.shape, paths.chain.shape) == ((size.chains, size.own), (size.chains, size.longest))
+    branches, size = branch_layout(trees), branch_size(trees)
+    assert branches.prompts.shape == (len(trees), size.prompt)
+    assert branches.answers.shape == (size.rows, size.steps)
 
 
 def taken_up(trees, form):

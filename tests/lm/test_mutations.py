@@ -12,7 +12,7 @@ import torch
 from oracle import TOLERANCE, assert_exact, error, errors, expected, gradient, plain, strings, varied_trees
 from tiny_models import build, checkpointed, model_of
 
-from mrtlab.lm import TokenTree, backward_tokens, forms, layout, leaf_logprobs, paths, scoring, support
+from mrtlab.lm import TokenTree, backward_tokens, forms, layout, leaf_logprobs, paths, scoring, support, traits
 from mrtlab.lm.tree import ROOT
 from mrtlab.theory import Objective
 
@@ -101,9 +101,9 @@ def test_paths_that_leave_out_the_prompt_mask(monkeypatch):
 def test_a_sliding_window_that_counts_places(name, monkeypatch):
     right = forms._window_masks
 
-    def by_place(model, full, query, key, *, longest):
+    def by_place(model, full, query, key, limits, *, longest):
         places = lambda like: torch.arange(like.shape[1]).expand(like.shape)  # noqa: E731
-        return right(model, full, places(query), places(key), longest=longest)
+        return right(model, full, places(query), places(key), limits, longest=longest)
 
     monkeypatch.setattr(forms, "_window_masks", by_place)
     caught(name, scored("row"))
@@ -145,7 +145,7 @@ def test_the_prompt_end_read_for_one_answer_only(form, monkeypatch):
 
 def test_positions_that_restart_without_a_mask(monkeypatch):
     """transformers then takes every answer for a text of its own, which cannot see the prompt."""
-    monkeypatch.setattr(forms, "_row_masks", lambda model, made, *, longest: None)
+    monkeypatch.setattr(forms, "_row_masks", lambda model, made, limits, *, longest: None)
     caught("llama", scored("row"))
 
 
@@ -177,7 +177,7 @@ def test_a_cache_under_checkpointing():
 
 def test_the_engine_cannot_lose_its_cache_in_silence(monkeypatch):
     """Even without the check for checkpointing its masks no longer fit."""
-    monkeypatch.setattr(forms, "checkpointing", lambda model: False)
+    monkeypatch.setattr(traits, "_checkpointing", lambda *_: False)
     with pytest.raises(RuntimeError, match="size"):
         leaf_logprobs(checkpointed(build("llama")), varied_trees(), form="branches")
 
