@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mrtlab.lab import claims_budget
+from mrtlab.lab import claims_budget, claims_callings
 from mrtlab.lab.claims_selection import CLAIMS as _SELECTION
 from mrtlab.lab.verdicts import Claim, Scope, Verdict
 
@@ -110,30 +110,7 @@ CLAIMS: tuple[Claim, ...] = (
         remark=_mode_lottery_remark,
     ),
     *_SELECTION,
-    _planned(
-        12,
-        6,
-        "embedded model",
-        "Loss falls with K at one epoch",
-        "Trained for one epoch, a language model's loss on reference responses falls as K rises.",
-        "Small language models with a known truth. Updates grow with K, so MRT-13 and MRT-14 belong beside it.",
-    ),
-    _planned(
-        13,
-        6,
-        "embedded model",
-        "Flat in K at few equal updates",
-        "With the same small number of updates at every K, K makes no difference to the loss.",
-        "Show every K the same number of examples, less than one pass over the smallest set.",
-    ),
-    _planned(
-        14,
-        6,
-        "embedded model",
-        "K helps at many equal updates",
-        "With the same large number of updates, new responses help more than reading old ones again.",
-        "Compare with new prompts instead of new responses, which the authors' runs do not include.",
-    ),
+    *claims_callings.GRID_CLAIMS[:3],
     _planned(
         15,
         6,
@@ -153,4 +130,5 @@ CLAIMS: tuple[Claim, ...] = (
     claims_budget.PARAPHRASES,
     claims_budget.WHERE_IT_PAYS,
     claims_budget.INVERSE_K,
+    claims_callings.GRID_CLAIMS[3],
 )

@@ -89,6 +89,13 @@ _SELECTION_BIAS = (
     "mrtlab.theory.worlds",
     *_SELECTION,
 )
+_CALLINGS = (
+    "mrtlab.lab.callings_run",
+    "mrtlab.lab.callings_data",
+    "mrtlab.data.tasks.callings",
+    "mrtlab.training.multiresponse",
+    "mrtlab.training.groups",
+)
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -202,6 +209,13 @@ EXPERIMENTS: dict[str, Experiment] = {
             "mrtlab.lm.gate",
             "mrtlab.lm.sampling",
         ),
+        needs=("torch", "transformers"),
+    ),
+    "callings_grid": Experiment(
+        name="callings_grid",
+        purpose="K = 1 to 16 in the embedded model: equal epochs, updates and pairs (MRT-12, 13, 14, 19b)",
+        load=_body("callings_grid", "callings_grid_summary"),
+        sources=("mrtlab.lab.callings_grid", *_CALLINGS),
         needs=("torch", "transformers"),
     ),
     "published": Experiment(

@@ -1,0 +1,199 @@
+"""One training run of chapter 6: the embedded model learns callings and is examined exactly along the way."""
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mrtlab.data.records import Record
+from mrtlab.data.tasks import Question, family, words
+from mrtlab.data.tasks.callings import judge
+from mrtlab.lab.callings_data import Exam
+from mrtlab.lab.registry import MissingInput
+from mrtlab.lm import shelf
+from mrtlab.theory.distributions import entropy
+
+LR = 1e-3  # best of .0005, .001, .002 in a first look at K = 16 and K = 1, 256 updates; the same for every run
+_WARM_UP = 20  # one update in so many
+DRAWS = 16  # of coverage and best-of-N: the paper's number
+_FACTS = 60
+_CHOOSING, _OTHER = 0, 1  # judges: one scores the candidates, the other never saw them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and in what steps.
+
+    Attributes:
+        updates: steps of AdamW, the learning rate falling from its peak to 0 along half a cosine.
+        batch: records in a step.
+        marks: updates after which the exam is sat, 0 for before; the last one is always among them.
+        frames: how many times along the run the portraits are looked at; 0 for never.
+    """
+
+    updates: int
+    batch: int
+    marks: tuple[int, ...] = ()
+    frames: int = 0
+
+
+def weights() -> str:
+    """Fingerprint of the embedded model.
+
+    Raises:
+        MissingInput: it is not in this installation.
+    """
+    found = shelf.look(shelf.EMBEDDED)
+    if found is None:
+        raise MissingInput("the embedded model is missing from this installation, and this experiment trains it")
+    return found.sha256
+
+
+def learn(records: Sequence[Record], exam: Exam, schedule: Schedule, *, seed: int) -> dict[str, Any]:
+    """Fine-tune every weight of the embedded model on these records.
+
+    Returns:
+        marks: [{step, validation (KL, nats), and the numbers of `marks_of` on the test questions}, …];
+        portraits: {step: [[p(job), …] for each portrait]}; the last step is always there;
+        facts: nll and right of facts the model knew, before and after.
+    """
+    from transformers import PrinterCallback, TrainingArguments
+
+    from mrtlab.lm.models import load_model
+    from mrtlab.training.choose import Choice
+    from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
+
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        model, tokenizer = load_model("embedded", device="cpu")
+        examiner = _examiner(model, tokenizer, exam, schedule)
+        before = examiner.facts()
+        args = TrainingArguments(
+            output_dir=folder,
+            max_steps=schedule.updates,
+            per_device_train_batch_size=schedule.batch,
+            learning_rate=LR,
+            lr_scheduler_type="cosine",
+            warmup_steps=schedule.updates // _WARM_UP,
+            weight_decay=0.0,
+            save_strategy="no",
+            logging_strategy="no",
+            seed=seed,
+            use_cpu=True,
+            dataloader_pin_memory=False,
+            disable_tqdm=True,
+            report_to="none",
+        )
+        trainer = MultiResponseTrainer(
+            model,
+            args,
+            records=records,
+            tokenizer=tokenizer,
+            config=MultiResponseConfig(choice=Choice(rule="all")),
+            callbacks=[examiner],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        return {
+            "marks": examiner.marks,
+            "portraits": examiner.portraits,
+            "facts": {"before": before, "after": examiner.facts()},
+        }
+
+
+def marks_of(truth: Float[np.ndarray, "questions jobs"], logp: Float[np.ndarray, "questions jobs"]) -> dict[str, float]:
+    """Means over questions of what a model's law says beside the truth, all exact.
+
+    nll (nats, of an answer drawn from the truth), kl (nats), mass (on jobs), shape_kl (nats, among jobs), coverage
+    (chance that an answer drawn from the truth is among 16 draws of the model), diversity (chance that two draws
+    differ), reward and other (what the choosing judge, and one who chose nothing, think of a draw), best (the other
+    judge's mean best of 16 draws). From diversity on, among jobs.
+    """
+    mass = np.exp(logp).sum(1)
+    shape = np.exp(logp) / mass[:, None]
+    reward, other = judge(words.JOBS, seed=_CHOOSING), judge(words.JOBS, seed=_OTHER)
+    kl = (truth * (np.log(truth) - logp)).sum(1)
+    per_question = {
+        "nll": entropy(truth) + kl,
+        "kl": kl,
+        "mass": mass,
+        "shape_kl": kl + np.log(mass),
+        "coverage": (truth * -np.expm1(DRAWS * np.log1p(-np.minimum(np.exp(logp), 1 - 1e-12)))).sum(1),
+        "diversity": 1 - (shape**2).sum(1),
+        "reward": shape @ reward,
+        "other": shape @ other,
+        "best": _best_of(shape, other, DRAWS),
+    }
+    return {name: float(values.mean()) for name, values in per_question.items()}
+
+
+def _best_of(p: Float[np.ndarray, "questions jobs"], reward: np.ndarray, n: int) -> Float[np.ndarray, "questions"]:
+    """Mean reward of the best of n draws: Σ r_i (F_iⁿ − F_{i−1}ⁿ) over rewards in rising order."""
+    order = np.argsort(reward)
+    below = np.cumsum(p[:, order], axis=1) ** n
+    return (np.diff(below, axis=1, prepend=0.0) * reward[order]).sum(1)
+
+
+def _examiner(model: Any, tokenizer: Any, exam: Exam, schedule: Schedule) -> Any:
+    """A callback of the trainer that sits the exam at the schedule's marks."""
+    from transformers import TrainerCallback
+
+    from mrtlab.lm.evaluate import listed_logprobs
+
+    every = max(1, schedule.updates // schedule.frames) if schedule.frames else schedule.updates  # the last step
+    marks = {*schedule.marks, schedule.updates}
+
+    def law(questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        training = model.training
+        model.eval()
+        found = listed_logprobs(model, tokenizer, [(q.text, a) for q, a in zip(questions, answers, strict=True)])
+        model.train(training)
+        return found
+
+    def jobs(questions: Sequence[Question]) -> Float[np.ndarray, "questions jobs"]:
+        return np.array(law(questions, [words.JOBS] * len(questions)))
+
+    class Examiner(TrainerCallback):
+        def __init__(self) -> None:
+            self.marks: list[dict[str, float]] = []
+            self.portraits: dict[int, list[list[float]]] = {}
+            self.look(0)
+            if 0 in marks:
+                self.sit(0)
+
+        def look(self, step: int) -> None:
+            self.portraits[step] = np.exp(jobs(exam.portraits)).round(4).tolist()
+
+        def sit(self, step: int) -> None:
+            found = jobs((*exam.validation, *exam.test))
+            n = len(exam.validation)
+            validation = marks_of(exam.truths(exam.validation), found[:n])["kl"]
+            test = marks_of(exam.truths(exam.test), found[n:])
+            self.marks.append({"step": step, "validation": validation} | test)
+
+        def facts(self) -> dict[str, float]:
+            asked, answers = _facts()
+            logp = np.array([found[0] for found in law(asked, answers)])
+            return {"nll": float(-logp.mean()), "right": float((logp > np.log(0.5)).mean())}
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            step = state.global_step
+            if step % every == 0 or step == schedule.updates:
+                self.look(step)
+            if step in marks:
+                self.sit(step)
+
+    return Examiner()
+
+
+@cache
+def _facts() -> tuple[list[Question], list[tuple[str, ...]]]:
+    """Facts the model was taught, the same in every run; each has one answer, right if its chance is above a half."""
+    known = family("facts")
+    asked = known.questions(_FACTS, rng=np.random.default_rng(66))
+    return asked, [known.truth(question).answers for question in asked]
