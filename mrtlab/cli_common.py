@@ -62,6 +62,25 @@ def loaded(name: str, device: str, dtype: str = "auto") -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def check_place(path: Path) -> None:
+    """Leave if a file cannot be written to a place; to be asked before long work."""
+    if not path.parent.is_dir():
+        fail(f"cannot write {path}: there is no folder {path.parent}", 1)
+    if path.is_dir():
+        fail(f"cannot write {path}: it is a folder", 1)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write an HTML page, all of it or nothing."""
+    from mrtlab.lab.artifacts import write_whole
+
+    check_place(path)
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}", 1)
+
+
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
     """Let Ctrl-C wait for the end of a step, so that it can be saved; a second one does not wait."""

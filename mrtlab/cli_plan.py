@@ -1,6 +1,7 @@
-"""The command `mrtlab plan`: from a table of losses to what to collect next."""
+"""The command `mrtlab plan`: from losses, or from responses and a model, to what to collect next."""
 
 import json
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import examples, fail
+from mrtlab.cli_common import PromptColumn, ResponseColumn, examples, fail, write_page
+from mrtlab.cli_lm import DeviceOption
+from mrtlab.cli_plan_model import Measuring, holds, plan_with_model
 
 if TYPE_CHECKING:
     from mrtlab.data.tables import LossTable
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "mrtlab plan --demo",
     "mrtlab plan losses.csv --prompt-cost 4 --response-cost 1 --budget 400 --report plan.html",
+    "mrtlab plan answers.jsonl --model embedded --report plan.html",
 )
-_DEMO_COSTS = (4.0, 1.0, 400.0)
+_DEMO_COSTS = (4.0, 1.0)
+_DEMO_PAIRS = 80  # prompts with one response that the demo can pay for
 _PATIENCE_S = 5.0  # longer than this and people want to know that something is happening
 
 
@@ -31,9 +36,18 @@ def plan(
     table: Annotated[
         Path | None,
         typer.Argument(
-            help="Losses, one per response. A .csv file with the columns prompt and value, or a .jsonl file with lines "
-            'like {"prompt": "p1", "values": [2.1, 0.4]}. Prompts may have different numbers of responses; some need '
-            "two or more.",
+            help="Losses, one per response: a .csv file with the columns prompt and value, or a .jsonl file with lines "
+            'like {"prompt": "p1", "values": [2.1, 0.4]}. With --model: responses, lines like '
+            '{"prompt": "Name a fruit.", "responses": ["kiwi", "plum"]}. Prompts may have different numbers of '
+            "responses; some need two or more.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure losses and gradients of the responses with this model: embedded, a folder, or a Hugging Face "
+            "name such as Qwen/Qwen3-0.6B. Costs are then tokens, unless others are given.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +56,11 @@ def plan(
     ] = None,
     response_cost: Annotated[float | None, typer.Option(help="Cost of a response, in the same unit.")] = None,
     budget: Annotated[
-        float | None, typer.Option(help="What may be spent in all, in the same unit (tokens if costs are tokens).")
+        float | None,
+        typer.Option(
+            help="What may be spent in all, in the same unit (tokens if costs are tokens).",
+            show_default="with --model what the file costs",
+        ),
     ] = None,
     prompt_tokens: Annotated[
         float | None, typer.Option(help="Tokens of a prompt. With --response-tokens, instead of the two costs.")
@@ -58,8 +76,30 @@ def plan(
     ] = None,
     max_k: Annotated[int, typer.Option(min=1, help="Largest K to consider.")] = 64,
     max_prompts: Annotated[int | None, typer.Option(min=1, help="Prompts that exist, if they are scarce.")] = None,
-    prompt_column: Annotated[str, typer.Option(help="Column or field that tells prompts apart.")] = "prompt",
+    prompt_column: PromptColumn = "prompt",
     value_column: Annotated[str, typer.Option(help="Column or field with the loss.")] = "value",
+    response_column: ResponseColumn = "response",
+    normalisation: Annotated[
+        str,
+        typer.Option(
+            help="With --model, what the loss is, as in training: token (a mean over all tokens), response (over each "
+            "response first) or prompt (sums)."
+        ),
+    ] = "token",
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="With --model, gradients of all weights or those of a fresh lora adapter; auto: all below 50 million."
+        ),
+    ] = "auto",
+    measure_prompts: Annotated[
+        int, typer.Option(min=2, help="With --model: measure so many prompts, drawn at random if there are more.")
+    ] = 200,
+    measure_responses: Annotated[
+        int, typer.Option(min=2, help="With --model: measure so many responses to each, drawn likewise.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="With --model: of all that is drawn.")] = 0,
+    device: DeviceOption = "auto",
     report: Annotated[
         Path | None, typer.Option(help="Also write an HTML page with figures, which opens offline.")
     ] = None,
@@ -69,11 +109,29 @@ def plan(
     """Should the next data set have more prompts, or more responses for each prompt?
 
     Reads the losses of a first, small data set, measures how much they differ between prompts and among responses to
-    one prompt, and says how many of each to collect for a budget.
+    one prompt, and says how many of each to collect for a budget. With --model it computes the losses itself, and the
+    gradients, which are what training follows.
     """
     if (table is None) == (not demo):
         fail("give a table of losses, or --demo to see what comes out; not both" if demo else _NO_TABLE, 2)
-    prices, total = _prices(prompt_cost, response_cost, prompt_tokens, response_tokens, shared, budget, demo)
+    _check_numbers(prompt_cost, response_cost, prompt_tokens, response_tokens, budget)
+    measuring = Measuring(response_column, normalisation, weights, measure_prompts, measure_responses, seed, device)
+    if model is not None:
+        if table is None:
+            fail("--demo is a table of losses and needs no --model: leave one of them out", 2)
+        costs = (prompt_cost, response_cost, prompt_tokens, response_tokens)
+        prices = None if costs == (None,) * 4 else _prices(*costs, shared, demo=False)
+        limits = {"max_k": max_k, "max_prompts": max_prompts, "budget": budget, "copies": shared is False}
+        if holds(table, value_column, response_column) == "losses":
+            fail(f"{table} holds losses, not responses: {_BOTH_WAYS}", 2)
+        plan_with_model(table, model, prompt_column, prices, limits, measuring, report=report, as_json=as_json)
+        return
+    if measuring != Measuring():
+        fail(f"{measuring.first_changed()} needs --model: without a model there is nothing to measure", 2)
+    if table is not None and holds(table, value_column, response_column) == "responses":
+        fail(f"{table} holds responses, not losses: {_BOTH_WAYS}", 2)
+    prices = _prices(prompt_cost, response_cost, prompt_tokens, response_tokens, shared, demo=demo)
+    total = _total(budget, prices, demo)
     from mrtlab.show.study import study
 
     source = str(table) if table else "Built-in example"
@@ -85,7 +143,9 @@ def plan(
         text = str(error)
         fail(text if text.startswith(source) else f"{source}: {text}", 2)
     if report:
-        _write_report(found, report)
+        from mrtlab.show.report import plan_report
+
+        write_page(report, plan_report(found, command=shlex.join(["mrtlab", *sys.argv[1:]])))
     if as_json:
         content = found.as_json() | {"report": str(report) if report else None}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -100,6 +160,12 @@ _NO_TABLE = (
 )
 
 
+_BOTH_WAYS = (
+    "give responses with --model, as in --model embedded, and their losses are measured here; or give losses without "
+    "--model, with what a prompt and a response cost"
+)
+
+
 def _losses(table: Path | None, prompt_column: str, value_column: str) -> "LossTable":
     if table is None:
         from mrtlab.show.study import demo_table
@@ -110,16 +176,14 @@ def _losses(table: Path | None, prompt_column: str, value_column: str) -> "LossT
     return read_table(table, prompt=prompt_column, value=value_column)
 
 
-def _prices(
+def _check_numbers(
     prompt_cost: float | None,
     response_cost: float | None,
     prompt_tokens: float | None,
     response_tokens: float | None,
-    shared: bool | None,
     budget: float | None,
-    demo: bool,
-) -> tuple["Prices", float]:
-    """Costs and budget from the options, or one sentence on what is missing or too much."""
+) -> None:
+    """Leave if a cost or the budget makes no sense."""
     costs = {"--prompt-cost": prompt_cost, "--response-cost": response_cost}
     tokens = {"--prompt-tokens": prompt_tokens, "--response-tokens": response_tokens}
     for name, number in (costs | tokens).items():
@@ -127,6 +191,20 @@ def _prices(
             fail(f"{name} is {number:g}; it must be 0 or more", 2)
     if budget is not None and not 0 < budget < float("inf"):
         fail(f"--budget is {budget:g}; it must be more than 0", 2)
+
+
+def _prices(
+    prompt_cost: float | None,
+    response_cost: float | None,
+    prompt_tokens: float | None,
+    response_tokens: float | None,
+    shared: bool | None,
+    *,
+    demo: bool,
+) -> "Prices":
+    """Costs from the options, or one sentence on what is missing or too much."""
+    costs = {"--prompt-cost": prompt_cost, "--response-cost": response_cost}
+    tokens = {"--prompt-tokens": prompt_tokens, "--response-tokens": response_tokens}
     given_costs = [name for name, number in costs.items() if number is not None]
     given_tokens = [name for name, number in tokens.items() if number is not None]
     if given_costs and given_tokens:
@@ -134,7 +212,7 @@ def _prices(
     from mrtlab.show.study import Prices
 
     if demo and not given_costs and not given_tokens and shared is None:
-        return Prices(*_DEMO_COSTS[:2]), budget or _DEMO_COSTS[2]
+        return Prices(*_DEMO_COSTS)
     if shared is not None and not given_tokens:
         fail("--shared-prompt and --copies need --prompt-tokens and --response-tokens", 2)
     pair = tokens if given_tokens else costs
@@ -144,14 +222,17 @@ def _prices(
         fail(f"what do things cost? Add {' and '.join(missing)}{hint}", 2)
     if not any(pair.values()):
         fail(f"{' and '.join(pair)} are both 0; without a cost there is nothing to plan", 2)
-    if budget is None:
-        if not demo:
-            fail("how much may be spent? Add --budget, in the unit of the costs", 2)
-        budget = 100.0 * sum(number or 0.0 for number in pair.values())
     first, second = (number or 0.0 for number in pair.values())
-    if given_tokens:
-        return Prices.of_tokens(first, second, copies=shared is False), budget
-    return Prices(first, second), budget
+    return Prices.of_tokens(first, second, copies=shared is False) if given_tokens else Prices(first, second)
+
+
+def _total(budget: float | None, prices: "Prices", demo: bool) -> float:
+    """The budget, or one sentence on why there is none."""
+    if budget is not None:
+        return budget
+    if not demo:
+        fail("how much may be spent? Add --budget, in the unit of the costs", 2)
+    return _DEMO_PAIRS * sum(prices.tokens or (prices.prompt, prices.response))
 
 
 @contextmanager
@@ -164,21 +245,6 @@ def _patient(source: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _write_report(found: "Study", path: Path) -> None:
-    """Write the HTML page, all of it or nothing."""
-    import shlex
-
-    from mrtlab.lab.artifacts import write_whole
-    from mrtlab.show.report import plan_report
-
-    if not path.parent.is_dir():
-        fail(f"cannot write {path}: there is no folder {path.parent}", 1)
-    try:
-        write_whole(path, plan_report(found, command=shlex.join(["mrtlab", *sys.argv[1:]])))
-    except OSError as error:
-        fail(f"cannot write {path}: {error.strerror}", 1)
 
 
 def _print(found: "Study") -> None:

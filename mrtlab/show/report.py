@@ -39,9 +39,9 @@ def plan_report(study: Study, *, command: str = "", today: date | None = None) -
         f"<h1>{escape(study.plan.advice)}</h1>",
         f'<p class="from">From {escape(source)}. {escape(_costs(study))}</p>',
         *(f'<p class="remark">{escape(remark)}</p>' for remark in study.remarks),
-        _curve_section(study),
-        _parts_section(study),
-        _data_section(study),
+        curve_section(study),
+        parts_section(study),
+        data_section(study),
         _measured_section(study),
         f"<footer><p>Made by mrtlab {mrtlab.__version__} on {today or date.today():%d %B %Y}{how}.</p></footer>",
     ]
@@ -62,8 +62,8 @@ def _shown(study: Study) -> slice:
     return slice(0, max(8, 3 * study.plan.k))
 
 
-def _curve_section(study: Study) -> str:
-    """Standard error against K."""
+def curve_section(study: Study, *, of: str = "loss", lead: str = "") -> str:
+    """Standard error against K, of the mean loss or gradient; `lead` stands before the claim."""
     curve, best = study.plan.curve, study.plan.k
     k, error = curve.k[_shown(study)], np.sqrt(curve.variance[_shown(study)])
     safe = k[curve.regret[_shown(study)] <= _SAFE]
@@ -77,10 +77,10 @@ def _curve_section(study: Study) -> str:
     parts = [svg.box((low - 0.5, high + 0.5), axes.y, axes, kind="safe")]
     parts += svg.frame(
         axes,
-        x_ticks=_k_ticks(k),
+        x_ticks=k_ticks(k),
         y_ticks=steps,
         x_title="K, responses for each prompt",
-        y_title="standard error of the mean loss",
+        y_title=f"standard error of the mean {of}",
     )
     parts.append(svg.path(k.tolist(), error.tolist(), axes, kind="curve"))
     if best > 1:
@@ -107,7 +107,7 @@ def _curve_section(study: Study) -> str:
     ]
     table = sheet.table(["K", "prompts", "standard error", "more variance"], rows, best=study.rows.index(best - 1))
     return sheet.figure(
-        claim,
+        lead + claim,
         svg.chart(parts, alt=alt),
         f"Each K is paired with as many prompts as the budget then pays for. The shaded range has at most "
         f"{percent(_SAFE)} more variance than the best; more variance is about the extra budget that the same error "
@@ -116,8 +116,8 @@ def _curve_section(study: Study) -> str:
     )
 
 
-def _parts_section(study: Study) -> str:
-    """The variance of each K, split into its two parts."""
+def parts_section(study: Study, *, of: str = "loss", lead: str = "") -> str:
+    """The variance of each K, split into its two parts; arguments as `curve_section`."""
     curve, known = study.plan.curve, study.plan.components
     rows = [row for row in study.rows if curve.k[row] <= max(8, 4 * study.plan.k)]
     prompt = known.prompt / curve.n_prompts[rows]
@@ -142,16 +142,16 @@ def _parts_section(study: Study) -> str:
         [[str(curve.k[row]), f"{prompt[i]:.3g}", f"{response[i]:.3g}"] for i, row in enumerate(rows)],
     )
     return sheet.figure(
-        "More responses shrink one part and let the other grow",
+        f"{lead}More responses shrink one part and let the other grow",
         svg.chart(parts, alt=alt),
-        "Each bar is the variance of the mean loss. Its two parts: luck in which prompts were collected, "
+        f"Each bar is the variance of the mean {of}. Its two parts: luck in which prompts were collected, "
         "and luck in which responses.",
         sheet.details(table),
     )
 
 
-def _data_section(study: Study) -> str:
-    """The table itself: prompts in order of their mean, a dot per response."""
+def data_section(study: Study, *, y_title: str = "loss", note: str = "") -> str:
+    """The table itself: prompts in order of their mean, a dot per response; `note` goes under it."""
     values = study.table.values
     order = np.argsort([row.mean() for row in values], kind="stable")
     if len(order) > _PROMPTS_SHOWN:
@@ -160,7 +160,7 @@ def _data_section(study: Study) -> str:
     low, high = min(float(row.min()) for row in shown), max(float(row.max()) for row in shown)
     steps = svg.round_steps(high, low=low)
     axes = svg.Axes(x=(-0.7, len(shown) - 0.3), y=(steps[0], steps[-1]))
-    parts = svg.frame(axes, x_ticks=[], y_ticks=steps, x_title="prompts, in order of their mean", y_title="loss")
+    parts = svg.frame(axes, x_ticks=[], y_ticks=steps, x_title="prompts, in order of their mean", y_title=y_title)
     for i, row in enumerate(shown):
         parts += [svg.dot(i, float(v), axes, kind="loss", size=3.5) for v in row[:40]]
         mean = float(row.mean())
@@ -177,7 +177,7 @@ def _data_section(study: Study) -> str:
     return sheet.figure(
         claim,
         svg.chart(parts, alt=f"Dot plot of the losses of {len(shown)} prompts, from {low:.3g} to {high:.3g}."),
-        f"A dot is a response, a bar is the mean of a prompt.{some}",
+        f"A dot is a response, a bar is the mean of a prompt.{some}{note}",
         sheet.details(sheet.table(["prompt", "responses", "mean loss"], rows)),
     )
 
@@ -190,7 +190,7 @@ def _measured_section(study: Study) -> str:
     )
 
 
-def _k_ticks(k: np.ndarray) -> list[tuple[float, str]]:
+def k_ticks(k: np.ndarray) -> list[tuple[float, str]]:
     """About eight labels along K."""
     step = max(1, round(len(k) / 8))
     return [(float(v), str(v)) for v in k if v == 1 or v % step == 0]

@@ -23,6 +23,7 @@ th:first-child, td:first-child { text-align: left; } tr.best td { font-weight: 6
 text { font: 13px Inter, system-ui, sans-serif; fill: var(--grey); }
 text.label { fill: var(--ink); } text.single { fill: var(--single); } text.multi { fill: var(--multi); }
 .grid { stroke: var(--line); } .curve { fill: none; stroke: var(--multi); stroke-width: 2; }
+.curve.aside { stroke: var(--grey); stroke-dasharray: 6 4; } circle.aside { fill: var(--grey); }
 circle.multi, rect.multi { fill: var(--multi); } circle.single { fill: var(--single); }
 rect.between { fill: var(--grey); } rect.safe { fill: var(--multi); opacity: .13; }
 circle.loss { fill: var(--multi); opacity: .45; } line.mean { stroke: var(--ink); stroke-width: 2.5; }

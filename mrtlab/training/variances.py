@@ -136,7 +136,7 @@ def measure_variances(
 
     Args:
         normalisation: what the loss of a response is, "token", "response" or "prompt" as in training; see
-            `Measured.losses`. To look at several, call `measure_responses` once, and `variances` of what it returns for each.
+            `Measured.losses`. To look at several, call `measure_responses` once, and then its result's `variances`.
         model, tokenizer, records, weights, features, max_prompts, max_responses, seed, report: see there.
 
     Raises:
