@@ -207,6 +207,11 @@ def write_records(path: Path, records: Iterable[Record]) -> int:
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     """Write objects as JSON Lines, all or nothing, as `write_records` does; for `flat_rows` and the like."""
+    return write_lines(path, (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write lines of text, all or nothing, as `write_records` does."""
     if path.is_dir():
         raise RecordError(f"{path}: cannot be written, it is a folder. Give the name of a file.")
     written = 0
@@ -217,8 +222,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     try:
         with os.fdopen(handle, "wb") as raw:
             with _packed(raw, path) as file:
-                for row in rows:
-                    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+                for line in lines:
                     file.write(line.encode() + b"\n")
                     written += 1
             raw.flush()

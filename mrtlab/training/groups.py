@@ -29,7 +29,32 @@ class Group:
     lengths: np.ndarray
 
 
-class Groups(Dataset[Group]):
+class GroupSet(Dataset[Group]):
+    """Groups that batches are made of, the same ones in every epoch.
+
+    Args:
+        groups: the groups.
+        seed: of the order in which batches come.
+    """
+
+    def __init__(self, groups: Sequence[Group], *, seed: int) -> None:
+        self._groups, self.seed = list(groups), seed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing changes from one epoch to the next."""
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, i: int) -> Group:
+        return self._groups[i]
+
+    def cost(self, i: int) -> int:
+        """Tokens that group i feeds: the prompt once and its responses."""
+        return self._groups[i].tree.n_fed
+
+
+class Groups(GroupSet):
     """The records of a training set, tokenised once, K of N chosen again at every epoch if asked for.
 
     Args:
@@ -57,7 +82,8 @@ class Groups(Dataset[Group]):
         if not records:
             raise ValueError("there are no records to train on: expected at least one prompt with a response")
         self.records = [_fitting(record, tokenizer, max_length) for record in records]
-        self.choice, self.redraw, self.seed = choice, redraw, seed
+        super().__init__((), seed=seed)
+        self.choice, self.redraw = choice, redraw
         self._drawn: int | None = None
         self.set_epoch(0)
 
@@ -69,16 +95,6 @@ class Groups(Dataset[Group]):
         self._drawn = drawn
         kept = choose_all([record for record, _ in self.records], self.choice, seed=self.seed, epoch=drawn)
         self._groups = [_group(*one, places) for one, places in zip(self.records, kept, strict=True)]
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, i: int) -> Group:
-        return self._groups[i]
-
-    def cost(self, i: int) -> int:
-        """Tokens that record i feeds: the prompt once and its responses."""
-        return self._groups[i].tree.n_fed
 
 
 class GroupBatches(Sampler[list[int]]):
@@ -96,7 +112,7 @@ class GroupBatches(Sampler[list[int]]):
 
     WINDOW = 32  # batches that are sorted together; more means less padding and less chance
 
-    def __init__(self, groups: Groups, *, size: int, seed: int, team: int = 1) -> None:
+    def __init__(self, groups: GroupSet, *, size: int, seed: int, team: int = 1) -> None:
         if size < 1:
             raise ValueError(f"a batch holds at least one prompt, got {size}")
         self.groups, self.batch_size, self.seed, self.team = groups, size, seed, team

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments
 from mrtlab.data.records import Record
 from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.training.choose import Choice
-from mrtlab.training.groups import Batch, GroupBatches, Groups, collator
+from mrtlab.training.groups import Batch, GroupBatches, Groups, GroupSet, collator
 
 Normalisation = Literal["token", "response", "prompt"]
 _WHOLE = "written-to-its-end"  # an empty file, put into a checkpoint last
@@ -80,7 +80,7 @@ class MultiResponseTrainer(Trainer):
         super().__init__(model, args, train_dataset=groups, data_collator=collator(self.config.normalisation), **kwargs)
         self.model_accepts_loss_kwargs = True  # the loss below divides by the step's tokens itself
 
-    def make_groups(self, records: Sequence[Record], tokenizer: Any, *, seed: int) -> Groups:
+    def make_groups(self, records: Sequence[Record], tokenizer: Any, *, seed: int) -> GroupSet:
         """The records as trees, K of N responses chosen as the configuration says."""
         return Groups(
             records,
