@@ -32,7 +32,6 @@ from mrtlab.cli_lm import DeviceOption, ModelOption
 from mrtlab.cli_select import AlphaOption, DataArgument, RuleOption, SimilarityOption, TemperatureOption, choice_of
 
 if TYPE_CHECKING:
-    from mrtlab.training.fine_tune import Settings
     from mrtlab.training.watch import Step
 
 EXAMPLES = examples(
@@ -126,12 +125,12 @@ def mrt(
     except ValueError as error:
         fail(_as_option(str(error)), 2)
     base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
-    source = {"file": str(data), "sha256": _sha256(data)}
-    _check_folder(out, settings, base, source, resume)
+    source = {"file": str(data), "sha256": sha256_of(data)}
+    check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
     command = shlex.join(["mrtlab", *sys.argv[1:]])
     try:
-        with stoppable() as stopped, _watching(stopped) as watch:
+        with stoppable() as stopped, watching(stopped) as watch:
             results = fine_tune(
                 network, tokenizer, records, out, settings=settings, base=base, source=source, watch=watch
             )
@@ -161,12 +160,13 @@ def _as_option(message: str) -> str:
     return message
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The fingerprint of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_folder(out: Path, settings: "Settings", base: str, source: dict[str, str], resume: bool) -> None:
+def check_folder(out: Path, settings: Any, base: str, source: dict[str, str], resume: bool) -> None:
     """Leave if the folder holds something else, or another run than the one asked for."""
     from mrtlab.data.records import RecordError
     from mrtlab.training.folder import read_run
@@ -200,7 +200,7 @@ def _check_folder(out: Path, settings: "Settings", base: str, source: dict[str, 
 
 
 @contextmanager
-def _watching(stopped: Any) -> Iterator[Any]:
+def watching(stopped: Any) -> Iterator[Any]:
     """A bar on a terminal, a line now and then in a log file; notes as sentences. All on standard error."""
     from mrtlab.training.watch import Watch
 
@@ -259,7 +259,7 @@ class _Lines:
     def measuring(self, name: str, done: int, of: int) -> None:
         """A line for each set of prompts."""
         if done == of:
-            typer.echo(f"measured {of:,} {_SETS[name]}", err=True)
+            typer.echo(f"measured {of:,} {_SETS.get(name, name)}", err=True)
 
 
 def _numbers(step: "Step") -> str:
