@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mrtlab.cli_common import PromptColumn, ResponseColumn, examples, fail, write_page
-from mrtlab.cli_lm import DeviceOption
 from mrtlab.cli_plan_model import Measuring, holds, plan_with_model
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ EXAMPLES = examples(
 )
 _DEMO_COSTS = (4.0, 1.0)
 _DEMO_PAIRS = 80  # prompts with one response that the demo can pay for
+_PANEL = "With --model"
 _PATIENCE_S = 5.0  # longer than this and people want to know that something is happening
 
 
@@ -49,6 +49,7 @@ def plan(
             help="Measure losses and gradients of the responses with this model: embedded, a folder, or a Hugging Face "
             "name such as Qwen/Qwen3-0.6B. Costs are then tokens, unless others are given.",
             show_default=False,
+            rich_help_panel=_PANEL,
         ),
     ] = None,
     prompt_cost: Annotated[
@@ -82,24 +83,28 @@ def plan(
     normalisation: Annotated[
         str,
         typer.Option(
-            help="With --model, what the loss is, as in training: token (a mean over all tokens), response (over each "
-            "response first) or prompt (sums)."
+            help="What the loss is, as in training: token (a mean over all tokens), response (over each response "
+            "first) or prompt (sums).",
+            rich_help_panel=_PANEL,
         ),
     ] = "token",
     weights: Annotated[
         str,
         typer.Option(
-            help="With --model, gradients of all weights or those of a fresh lora adapter; auto: all below 50 million."
+            help="Gradients of all weights or those of a fresh lora adapter; auto: all below 50 million.",
+            rich_help_panel=_PANEL,
         ),
     ] = "auto",
     measure_prompts: Annotated[
-        int, typer.Option(min=2, help="With --model: measure so many prompts, drawn at random if there are more.")
+        int,
+        typer.Option(min=2, help="Measure so many prompts, drawn at random if there are more.", rich_help_panel=_PANEL),
     ] = 200,
     measure_responses: Annotated[
-        int, typer.Option(min=2, help="With --model: measure so many responses to each, drawn likewise.")
+        int,
+        typer.Option(min=2, help="Measure so many responses to each, drawn likewise.", rich_help_panel=_PANEL),
     ] = 8,
-    seed: Annotated[int, typer.Option(help="With --model: of all that is drawn.")] = 0,
-    device: DeviceOption = "auto",
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.", rich_help_panel=_PANEL)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, or cuda.", rich_help_panel=_PANEL)] = "auto",
     report: Annotated[
         Path | None, typer.Option(help="Also write an HTML page with figures, which opens offline.")
     ] = None,

@@ -183,7 +183,8 @@ def measure_responses(
         records: prompts with responses, of which each counts as one draw; weights, targets and scores play no part.
         weights: "all" takes the gradient with respect to every trainable weight; "lora" with respect to the matrices
             B of a fresh adapter of rank 16 on all linear layers, whose A have no gradient yet, as B is zero: what the
-            first step of training an adapter feels. "auto" takes all below 50 million, else lora.
+            first step of training an adapter feels. "auto" takes all below 50 million, else lora. Of a model that
+            peft has wrapped already, the trainable weights are taken in any case.
         features: d, numbers that stand for a gradient. More cost memory, not time.
         max_prompts, max_responses: prompts, and responses to each, that are drawn if there are more.
         seed: of these draws, of the sketch and of the adapter.
@@ -276,10 +277,11 @@ def _measurable(model: Any, weights: Weights, seed: int) -> Iterator[tuple[Any, 
     if not trainable:
         raise ValueError("no weight of the model is trainable: set requires_grad of those that training would change")
     training = model.training
-    if weights == "all" or (weights == "auto" and sum(p.numel() for p in trainable) < _MOST):
+    adapted = hasattr(model, "peft_config")
+    if adapted or weights == "all" or (weights == "auto" and sum(p.numel() for p in trainable) < _MOST):
         model.eval()
         try:
-            yield model, trainable, "all trainable weights"
+            yield model, trainable, "all trainable weights" + (" of its adapter" if adapted else "")
         finally:
             model.train(training)
         return

@@ -181,6 +181,24 @@ class TestHowItIsMeasured:
         expected = Sketch.draw(own, features=FEATURES, seed=0)([p.grad for p in own])
         np.testing.assert_allclose(found.gradients[0][0], expected, atol=1e-5 * np.abs(expected).max())
 
+    def test_an_adapter_that_is_there_is_measured_as_it_is(self, records):
+        from mrtlab.training.adapter import second_factors, with_adapter
+
+        wrapped = with_adapter(small.model(), rank=2, seed=0)
+        for weight in second_factors(wrapped):
+            weight.data.fill_(0.1)
+        found = measure_responses(wrapped, small.tokenizer(), records[:2], weights="lora", features=8)
+        assert found.weights == "all trainable weights of its adapter"
+        assert found.n_weights == sum(p.numel() for p in wrapped.parameters() if p.requires_grad)
+        assert hasattr(wrapped, "peft_config")
+
+    def test_half_precision(self, records):
+        """Of gradients of bfloat16, with its three digits."""
+        found = measure_responses(small.model().bfloat16(), small.tokenizer(), records, features=FEATURES)
+        full = measure_responses(small.model(), small.tokenizer(), records, features=FEATURES)
+        for one, other in zip(found.gradients, full.gradients, strict=True):
+            assert np.linalg.norm(one - other) < 0.03 * np.linalg.norm(other)
+
     def test_large_models_are_measured_by_an_adapter(self, records, monkeypatch):
         from mrtlab.training import variances
 
