@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -54,8 +54,22 @@ def weights() -> str:
     return found.sha256
 
 
-def learn(records: Sequence[Record], exam: Exam, schedule: Schedule, *, seed: int) -> dict[str, Any]:
+def learn(
+    records: Sequence[Record],
+    exam: Exam,
+    schedule: Schedule,
+    *,
+    seed: int,
+    afterwards: Callable[[Any, Any], dict[str, Any]] = lambda model, tokenizer: {},
+) -> dict[str, Any]:
     """Fine-tune every weight of the embedded model on these records.
+
+    Args:
+        records: what is shown.
+        exam: what is asked along the way.
+        schedule: how long, in what steps, and when the exam is sat.
+        seed: of the order.
+        afterwards: given the trained model and its tokenizer, finds more to return.
 
     Returns:
         marks: [{step, validation (KL, nats), and the numbers of `marks_of` on the test questions}, …];
@@ -103,7 +117,7 @@ def learn(records: Sequence[Record], exam: Exam, schedule: Schedule, *, seed: in
             "marks": examiner.marks,
             "portraits": examiner.portraits,
             "facts": {"before": before, "after": examiner.facts()},
-        }
+        } | afterwards(model, tokenizer)
 
 
 def marks_of(truth: Float[np.ndarray, "questions jobs"], logp: Float[np.ndarray, "questions jobs"]) -> dict[str, float]:

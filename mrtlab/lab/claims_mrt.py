@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mrtlab.lab import claims_budget, claims_callings
+from mrtlab.lab import claims_budget, claims_callings, claims_callings_more
 from mrtlab.lab.claims_selection import CLAIMS as _SELECTION
-from mrtlab.lab.verdicts import Claim, Scope, Verdict
+from mrtlab.lab.verdicts import Claim, Verdict
 
 PAPER = "amin2026mode"
 
@@ -74,23 +74,11 @@ def _interval(ratio: Mapping[str, float]) -> str:
     return f"{ratio['ratio']:.2g}, 95 % interval {ratio['lo']:.2g} to {ratio['hi']:.2g}"
 
 
-def _planned(number: int, chapter: int, scope: Scope, title: str, statement: str, test: str) -> Claim:
-    """A claim whose test is still to be built."""
-    return Claim(
-        id=f"MRT-{number:02}",
-        paper=PAPER,
-        chapter=chapter,
-        scope=scope,
-        title=title,
-        statement=statement,
-        test=test,
-    )
-
-
 CLAIMS: tuple[Claim, ...] = (
     claims_budget.VARIANCE_LAW,
     claims_budget.BEST_K,
     claims_budget.TRAINED_BEST_K,
+    claims_callings_more.BUDGET_CLAIM,
     claims_budget.EQUAL_PAIRS,
     Claim(
         id="MRT-05",
@@ -110,25 +98,13 @@ CLAIMS: tuple[Claim, ...] = (
         remark=_mode_lottery_remark,
     ),
     *_SELECTION,
+    claims_callings_more.GENERATOR_CLAIM,
     *claims_callings.GRID_CLAIMS[:3],
-    _planned(
-        15,
-        6,
-        "embedded model",
-        "Order of the selectors on loss",
-        "On reference loss, random and diverse choice come first, quality-diversity next, reward-only last.",
-        "Several seeds per selector; the published runs have one.",
-    ),
-    _planned(
-        16,
-        6,
-        "embedded model",
-        "Order of the selectors on diversity and reward",
-        "Reward-only choice gives the highest reward and the lowest diversity of outputs.",
-        "Score with a different reward than the one that selects.",
-    ),
+    *claims_callings_more.SELECTOR_CLAIMS,
     claims_budget.PARAPHRASES,
+    claims_callings_more.CLUSTER_CLAIMS[0],
     claims_budget.WHERE_IT_PAYS,
+    claims_callings_more.CLUSTER_CLAIMS[1],
     claims_budget.INVERSE_K,
     claims_callings.GRID_CLAIMS[3],
 )

@@ -218,6 +218,38 @@ EXPERIMENTS: dict[str, Experiment] = {
         sources=("mrtlab.lab.callings_grid", *_CALLINGS),
         needs=("torch", "transformers"),
     ),
+    "callings_budget": Experiment(
+        name="callings_budget",
+        purpose="Which K trains best for the same tokens, and do the variances foretell it? (MRT-03b)",
+        load=_body("callings_budget"),
+        sources=(
+            "mrtlab.lab.callings_budget",
+            "mrtlab.training.variances",
+            "mrtlab.training.sketch",
+            *_CALLINGS,
+        ),
+        needs=("torch", "transformers"),
+    ),
+    "callings_clusters": Experiment(
+        name="callings_clusters",
+        purpose="Do wordings act like responses in the embedded model, and where do responses pay? (MRT-17b, 18b)",
+        load=_body("callings_clusters"),
+        sources=("mrtlab.lab.callings_clusters", *_CALLINGS),
+        needs=("torch", "transformers"),
+    ),
+    "callings_selectors": Experiment(
+        name="callings_selectors",
+        purpose="Random, softmax, top, diverse, both: which K of 32 to train on (MRT-11b, 15, 16)",
+        load=_body("callings_selectors"),
+        sources=(
+            "mrtlab.lab.callings_selectors",
+            "mrtlab.training.choose",
+            "mrtlab.data.similarity",
+            *_CALLINGS,
+            *_SELECTION,
+        ),
+        needs=("torch", "transformers"),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",
