@@ -53,7 +53,7 @@ class SelectorCell:
 
 def cells(scale: str) -> Sequence[SelectorCell]:
     """Every rule at every K in both worlds, seed by seed."""
-    n, candidates, seeds = {"smoke": (16, 12, 2), "book": (512, 32, 5), "full": (512, 64, 10)}[scale]
+    n, candidates, seeds = {"smoke": (16, 12, 2), "book": (256, 32, 5), "full": (512, 64, 10)}[scale]
     return [
         SelectorCell(
             world=world,
