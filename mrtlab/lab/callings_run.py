@@ -21,7 +21,7 @@ from mrtlab.theory.distributions import entropy
 LR = 1e-3  # best of .0005, .001, .002 in a first look at K = 16 and K = 1, 256 updates; the same for every run
 _WARM_UP = 20  # one update in so many
 DRAWS = 16  # of coverage and best-of-N: the paper's number
-_FACTS = 60
+_N_FACTS = 60
 _CHOOSING, _OTHER = 0, 1  # judges: one scores the candidates, the other never saw them
 
 
@@ -32,12 +32,16 @@ class Schedule:
     Attributes:
         updates: steps of AdamW, the learning rate falling from its peak to 0 along half a cosine.
         batch: records in a step.
+        lr: the peak.
+        rank: of an adapter on all linear layers, all that is trained then; None trains every weight.
         marks: updates after which the exam is sat, 0 for before; the last one is always among them.
         frames: how many times along the run the portraits are looked at; 0 for never.
     """
 
     updates: int
     batch: int
+    lr: float = LR
+    rank: int | None = None
     marks: tuple[int, ...] = ()
     frames: int = 0
 
@@ -62,7 +66,7 @@ def learn(
     seed: int,
     afterwards: Callable[[Any, Any], dict[str, Any]] = lambda model, tokenizer: {},
 ) -> dict[str, Any]:
-    """Fine-tune every weight of the embedded model on these records.
+    """Fine-tune the embedded model on these records.
 
     Args:
         records: what is shown.
@@ -74,24 +78,27 @@ def learn(
     Returns:
         marks: [{step, validation (KL, nats), and the numbers of `marks_of` on the test questions}, …];
         portraits: {step: [[p(job), …] for each portrait]}; the last step is always there;
-        facts: nll and right of facts the model knew, before and after.
+        facts: before and after, nll and right of facts the model knew, and logp of each, nats.
     """
     from transformers import PrinterCallback, TrainingArguments
 
     from mrtlab.lm.models import load_model
+    from mrtlab.training.adapter import with_adapter
     from mrtlab.training.choose import Choice
     from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         model, tokenizer = load_model("embedded", device="cpu")
+        if schedule.rank:
+            model = with_adapter(model, rank=schedule.rank, seed=seed)
         examiner = _examiner(model, tokenizer, exam, schedule)
         before = examiner.facts()
         args = TrainingArguments(
             output_dir=folder,
             max_steps=schedule.updates,
             per_device_train_batch_size=schedule.batch,
-            learning_rate=LR,
+            learning_rate=schedule.lr,
             lr_scheduler_type="cosine",
             warmup_steps=schedule.updates // _WARM_UP,
             weight_decay=0.0,
@@ -190,10 +197,10 @@ def _examiner(model: Any, tokenizer: Any, exam: Exam, schedule: Schedule) -> Any
             test = marks_of(exam.truths(exam.test), found[n:])
             self.marks.append({"step": step, "validation": validation} | test)
 
-        def facts(self) -> dict[str, float]:
-            asked, answers = _facts()
+        def facts(self) -> dict[str, Any]:
+            asked, answers = facts()
             logp = np.array([found[0] for found in law(asked, answers)])
-            return {"nll": float(-logp.mean()), "right": float((logp > np.log(0.5)).mean())}
+            return {"nll": float(-logp.mean()), "right": right(logp), "logp": logp.round(3).tolist()}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             step = state.global_step
@@ -205,9 +212,14 @@ def _examiner(model: Any, tokenizer: Any, exam: Exam, schedule: Schedule) -> Any
     return Examiner()
 
 
+def right(logp: Sequence[float] | np.ndarray) -> float:
+    """Share of facts whose answer has more than half of the mass, so that nothing else can be likelier."""
+    return float((np.asarray(logp) > np.log(0.5)).mean())
+
+
 @cache
-def _facts() -> tuple[list[Question], list[tuple[str, ...]]]:
-    """Facts the model was taught, the same in every run; each has one answer, right if its chance is above a half."""
+def facts() -> tuple[list[Question], list[tuple[str, ...]]]:
+    """Facts the model was taught, the same in every run; each has one answer."""
     known = family("facts")
-    asked = known.questions(_FACTS, rng=np.random.default_rng(66))
+    asked = known.questions(_N_FACTS, rng=np.random.default_rng(66))
     return asked, [known.truth(question).answers for question in asked]

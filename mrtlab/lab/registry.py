@@ -237,6 +237,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         sources=("mrtlab.lab.callings_clusters", *_CALLINGS),
         needs=("torch", "transformers"),
     ),
+    "callings_keep": Experiment(
+        name="callings_keep",
+        purpose="Does learning callings cost the embedded model its facts, and what protects them? (chapter 6)",
+        load=_body("callings_keep"),
+        sources=("mrtlab.lab.callings_keep", "mrtlab.training.adapter", *_CALLINGS),
+        needs=("torch", "transformers", "peft"),
+    ),
     "callings_selectors": Experiment(
         name="callings_selectors",
         purpose="Random, softmax, top, diverse, both: which K of 32 to train on (MRT-11b, 15, 16)",

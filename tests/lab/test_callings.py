@@ -11,7 +11,7 @@ from mrtlab.lab.callings_data import SHOWN, exam, groups, law, prompts, response
 from mrtlab.lab.callings_run import marks_of
 from mrtlab.lm import shelf
 
-NAMES = ("callings_grid", "callings_budget", "callings_clusters", "callings_selectors")
+NAMES = ("callings_grid", "callings_budget", "callings_clusters", "callings_selectors", "callings_keep")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def setting(tiny_folder, tmp_path_factory):
         patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
         patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
         patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        patch.setattr("mrtlab.lab.callings_run._FACTS", 2)
+        patch.setattr("mrtlab.lab.callings_run._N_FACTS", 2)
         yield folder
 
 
@@ -130,7 +130,7 @@ def test_rules_and_tables_read_what_the_runs_add_up_to(found, name):
     body = experiments.find(name).load()
     assert body.table(found[name]).rows
     mine = [claim for claim in claims.CLAIMS if claim.experiment == name]
-    assert mine
+    assert mine or name == "callings_keep"
     for claim in mine:
         verdict = claim.rule(found[name])
         assert "\n" not in verdict.measured
@@ -155,3 +155,11 @@ def test_fewer_prompts_an_update_and_equal_tokens(found):
     assert all(one["tokens_as_copies"] >= one["tokens"] for one in tokens.values())
     shares = found["callings_budget"]["argmin"]["final"]["share"]
     assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_what_is_kept_is_known_for_rehearsed_facts_and_others(found):
+    ways = found["callings_keep"]["ways"]
+    for one in ways.values():
+        both = (one[name]["after"]["nll"]["mean"] for name in ("rehearsed", "others"))
+        assert sum(both) / 2 == pytest.approx(one["facts"]["after"]["nll"]["mean"], abs=1e-3)
+    assert ways["full"]["minus_full"]["kl"]["mean"] == 0
