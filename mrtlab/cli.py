@@ -20,6 +20,8 @@ from rich.table import Table
 import mrtlab
 from mrtlab.cli_common import examples as _examples
 from mrtlab.cli_common import fail as _fail
+from mrtlab.cli_diffuse import EXAMPLES as _DIFFUSE_EXAMPLES
+from mrtlab.cli_diffuse import diffuse
 from mrtlab.cli_evaluate import EXAMPLES as _EVALUATE_EXAMPLES
 from mrtlab.cli_evaluate import evaluate
 from mrtlab.cli_lm import MODELS_EXAMPLES, PRETRAIN_EXAMPLES, SAMPLE_EXAMPLES, models, pretrain, sample
@@ -27,6 +29,7 @@ from mrtlab.cli_plan import EXAMPLES as _PLAN_EXAMPLES
 from mrtlab.cli_plan import plan
 from mrtlab.cli_select import EXAMPLES as _SELECT_EXAMPLES
 from mrtlab.cli_select import select
+from mrtlab.cli_targets import targets
 from mrtlab.cli_train import train
 
 if TYPE_CHECKING:
@@ -147,7 +150,9 @@ def claims(
 
 app.command(epilog=_PLAN_EXAMPLES)(plan)
 app.command(epilog=_SELECT_EXAMPLES)(select)
+train.command(epilog=_DIFFUSE_EXAMPLES)(diffuse)
 app.add_typer(train, name="train")
+app.add_typer(targets, name="targets")
 app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=SAMPLE_EXAMPLES)(sample)
 app.command(epilog=_EVALUATE_EXAMPLES)(evaluate)

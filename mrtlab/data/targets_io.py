@@ -93,7 +93,15 @@ def write_targets(path: Path, targets: Iterable[Target], anchors: Iterable[Ancho
     Raises:
         RecordError: the folder is missing or cannot be written to, or the name is a folder's.
     """
-    entries = [*map(entry_of, targets), *map(_anchor_entry, anchors)]
+    write_entries(path, [*map(entry_of, targets), *map(_anchor_entry, anchors)])
+
+
+def write_entries(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write entries, such as those of `entry_of` with a note added, as `write_targets` does.
+
+    Raises:
+        RecordError: the folder is missing or cannot be written to, or the name is a folder's.
+    """
     if path.suffix.lower() in _LINES:
         write_jsonl(path, entries)
         return
