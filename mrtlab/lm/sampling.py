@@ -96,6 +96,28 @@ def sample(
     Raises:
         ValueError: n or max_new_tokens is below 1, or a prompt is too long for the model.
     """
+    stops = set(_stops(model, tokenizer))
+    options = {"n": n, "seed": seed, "sampler": sampler, "max_new_tokens": max_new_tokens, "batch": batch}
+    drawn = sample_ids(model, tokenizer, prompts, **options)
+    return [[_text(tokenizer, ids, stops) for ids in answers] for answers in drawn]
+
+
+@torch.no_grad()
+def sample_ids(
+    model: nn.Module,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    n: int,
+    seed: int,
+    sampler: Sampler | None = None,
+    max_new_tokens: int = 128,
+    batch: int = 256,
+) -> list[list[list[int]]]:
+    """The draws of `sample` as token ids, each with the token that ends it if it came to its end.
+
+    Arguments and errors as `sample`.
+    """
     if n < 1 or max_new_tokens < 1:
         raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
     sampler = sampler or Sampler()
@@ -107,11 +129,11 @@ def sample(
         ids = torch.tensor([prompt_ids], device=device)
         check_length(model, ids.shape[1] + max_new_tokens)
         rng = np.random.default_rng((seed % 2**63, *prompt_ids))
-        texts: list[str] = []
-        while len(texts) < n:
-            luck = torch.from_numpy(rng.random((min(batch, n - len(texts)), max_new_tokens)))
-            texts += [_text(tokenizer, row, stop) for row in _write(model, ids, luck, sampler, stop)]
-        answers.append(texts)
+        written: list[list[int]] = []
+        while len(written) < n:
+            luck = torch.from_numpy(rng.random((min(batch, n - len(written)), max_new_tokens)))
+            written += [_to_its_end(row, stop) for row in _write(model, ids, luck, sampler, stop)]
+        answers.append(written)
     return answers
 
 
@@ -157,7 +179,11 @@ def _stops(model: nn.Module, tokenizer: Any) -> list[int]:
     return list(dict.fromkeys([*closing_ids(tokenizer), *more]))
 
 
-def _text(tokenizer: Any, row: Int[torch.Tensor, "T"], stop: Int[torch.Tensor, "S"]) -> str:
+def _to_its_end(row: Int[torch.Tensor, "T"], stop: Int[torch.Tensor, "S"]) -> list[int]:
+    """A row up to its first end, which is kept."""
     ends = torch.isin(row, stop).nonzero()
-    ids = row[: int(ends[0])] if len(ends) else row
-    return tokenizer.decode(ids.tolist(), skip_special_tokens=True)
+    return row[: int(ends[0]) + 1].tolist() if len(ends) else row.tolist()
+
+
+def _text(tokenizer: Any, ids: list[int], stops: set[int]) -> str:
+    return tokenizer.decode(ids[:-1] if ids[-1] in stops else ids, skip_special_tokens=True)
