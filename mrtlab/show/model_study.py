@@ -93,7 +93,7 @@ class ModelStudy:
         if measured < _FEW:
             found.append(
                 f"With {measured} prompts the intervals themselves are rough; they were tried with {_FEW} or more. "
-                "Only more prompts can tell V_x: more responses to these cannot."
+                "What tells V_x is more prompts, not more responses to these."
             )
         if self.weighted:
             found.append("The weights or targets of the file play no part here: every response counts as one draw.")

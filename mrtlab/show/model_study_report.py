@@ -72,7 +72,8 @@ def _both(study: ModelStudy) -> str:
         parts.append(svg.path(k[shown].tolist(), (100 * regrets[name][shown]).tolist(), axes, kind=kind))
         parts.append(svg.dot(float(plans[name].k), 0.0, axes, kind=dot, size=6))
         last = int(np.flatnonzero(shown)[-1])
-        height = max(axes.py(100 * float(regrets[name][last])) - 8, 24)
+        falls = last > 0 and regrets[name][last] < regrets[name][last - 1]
+        height = max(axes.py(100 * float(regrets[name][last])) + (18 if falls else -8), 24)  # off the line
         parts.append(svg.text(axes.px(float(k[last])), height, name, anchor="end", kind=_LABELS[name]))
     best = {name: plan.k for name, plan in plans.items()}
     if best["gradient"] == best["loss"]:

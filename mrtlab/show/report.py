@@ -66,8 +66,7 @@ def curve_section(study: Study, *, of: str = "loss", lead: str = "") -> str:
     """Standard error against K, of the mean loss or gradient; `lead` stands before the claim."""
     curve, best = study.plan.curve, study.plan.k
     k, error = curve.k[_shown(study)], np.sqrt(curve.variance[_shown(study)])
-    safe = k[curve.regret[_shown(study)] <= _SAFE]
-    low, high = int(safe.min()), int(safe.max())
+    low, high = _safe(curve.regret[_shown(study)], best)
     if low == high:
         claim = f"K = {best} gives the smallest error"
     else:
@@ -188,6 +187,17 @@ def _measured_section(study: Study) -> str:
     return (
         f'<h2>What was measured, and how surely</h2>\n<div class="scroll">{table}</div>\n<p>{sheet.symbols(_HOW)}</p>'
     )
+
+
+def _safe(regret: np.ndarray, best: int) -> tuple[int, int]:
+    """The unbroken range of K around the best in which nobody would notice the difference.
+
+    >>> _safe(np.array([0.5, 0.01, 0.0, 0.2, 0.03]), 3)  # K = 5 is as good, K = 4 between them is not
+    (2, 3)
+    """
+    dear = np.flatnonzero(regret > _SAFE) + 1
+    low, high = dear[dear < best], dear[dear > best]
+    return int(low.max()) + 1 if len(low) else 1, int(high.min()) - 1 if len(high) else len(regret)
 
 
 def k_ticks(k: np.ndarray) -> list[tuple[float, str]]:

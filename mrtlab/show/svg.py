@@ -10,6 +10,8 @@ from html import escape
 
 WIDTH, HEIGHT = 420, 270  # units of the drawing; text of 13 units stays readable on a phone
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 44
+_LONGEST = 5  # characters of a tick label that fit beside the axis title
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 Number = float | int
 
@@ -55,20 +57,35 @@ def chart(parts: Sequence[str], *, alt: str) -> str:
 def frame(
     axes: Axes, *, x_ticks: Sequence[tuple[Number, str]], y_ticks: Sequence[Number], x_title: str, y_title: str
 ) -> list[str]:
-    """Faint lines, tick labels and axis titles."""
+    """Faint lines, tick labels and axis titles; a power of ten goes to the title where labels would run into it."""
     parts = []
-    for y in y_ticks:
+    labels, power = tick_labels(y_ticks)
+    for y, label in zip(y_ticks, labels, strict=True):
         parts.append(line((axes.x[0], y), (axes.x[1], y), axes, kind="grid"))
-        parts.append(text(_LEFT - 6, axes.py(y) + 4, f"{y:.3g}", anchor="end", kind="tick"))
+        parts.append(text(_LEFT - 6, axes.py(y) + 4, label, anchor="end", kind="tick"))
     for x, name in x_ticks:
         parts.append(text(axes.px(x), HEIGHT - _BOTTOM + 17, name, anchor="middle", kind="tick"))
     parts.append(text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, x_title, anchor="middle", kind="title"))
     middle = (_TOP + HEIGHT - _BOTTOM) / 2
     parts.append(
         f'<text class="title" text-anchor="middle" transform="translate(13 {middle}) rotate(-90)">'
-        f"{escape(y_title)}</text>"
+        f"{escape(y_title + power)}</text>"
     )
     return parts
+
+
+def tick_labels(ticks: Sequence[Number]) -> tuple[list[str], str]:
+    """Ticks as text, and what the axis title says about a power of ten that they share.
+
+    >>> tick_labels([0, 0.5]), tick_labels([0, 0.0001, 0.0002])
+    ((['0', '0.5'], ''), (['0', '1', '2'], ', × 10⁻⁴'))
+    """
+    labels = [f"{tick:.3g}" for tick in ticks]
+    if max(len(label.lstrip("-")) for label in labels) <= _LONGEST:
+        return labels, ""
+    power = math.floor(math.log10(max(abs(tick) for tick in ticks)))
+    scaled = [f"{float(f'{tick / 10.0**power:.12g}'):.3g}" for tick in ticks]
+    return scaled, ", × 10" + str(power).translate(_RAISED)
 
 
 def line(start: tuple[Number, Number], end: tuple[Number, Number], axes: Axes, *, kind: str) -> str:
