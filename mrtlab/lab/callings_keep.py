@@ -37,8 +37,7 @@ class Way:
 WAYS: Mapping[str, Way] = {
     "full": Way(),
     "gentle": Way(lr=LR / 4),
-    "adapter": Way(rank=16),
-    "adapter-fast": Way(rank=16, lr=4 * LR),
+    "adapter": Way(rank=16, lr=4 * LR),
     "rehearsal": Way(rehearsed=8),
     "adapter-rehearsal": Way(rank=16, lr=4 * LR, rehearsed=8),
 }
@@ -63,7 +62,7 @@ class KeepCell:
 
 def cells(scale: str) -> Sequence[KeepCell]:
     """Every way, seed by seed."""
-    n, seeds = {"smoke": (8, 2), "book": (512, 5), "full": (512, 10)}[scale]
+    n, seeds = {"smoke": (8, 2), "book": (256, 5), "full": (512, 10)}[scale]
     return [
         KeepCell(way=way, n_prompts=n, seed=seed, weights=weights(), short=scale == "smoke")
         for seed in range(seeds)
