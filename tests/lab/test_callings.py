@@ -8,8 +8,9 @@ from mrtlab.data.tasks.callings import judge
 from mrtlab.lab import callings_clusters, callings_grid, claims, experiments
 from mrtlab.lab.callings_budget import PROMPTS_PER_UPDATE
 from mrtlab.lab.callings_data import SHOWN, exam, groups, law, prompts, responses, scored, singles
-from mrtlab.lab.callings_run import marks_of
+from mrtlab.lab.callings_run import Schedule, learn, marks_of, right
 from mrtlab.lm import shelf
+from mrtlab.lm.models import load_model
 
 NAMES = ("callings_grid", "callings_budget", "callings_clusters", "callings_selectors", "callings_keep")
 
@@ -26,10 +27,62 @@ def setting(tiny_folder, tmp_path_factory):
         yield folder
 
 
+def pretended(records, exam, schedule, *, seed, afterwards=None):
+    """What `learn` returns, for a model that mixes the truth with chance: seconds instead of minutes of training."""
+    rng = np.random.default_rng([seed, len(records), schedule.updates])
+    truth, steps = exam.truths(exam.test), sorted({*schedule.marks, schedule.updates})
+    law = np.log(0.5 * truth + 0.5 * rng.dirichlet(np.ones(len(words.JOBS)), size=len(truth)))
+    looks = range(0, schedule.updates + 1) if schedule.frames else (0, schedule.updates)
+    known = rng.uniform(-1, 0, size=6).round(3).tolist()
+    facts = {"nll": -float(np.mean(known)), "right": right(known), "logp": known}
+    trained = {
+        "marks": [{"step": step, "validation": float(rng.random())} | marks_of(truth, law) for step in steps],
+        "portraits": {str(step): np.full((4, len(words.JOBS)), 1 / len(words.JOBS)).tolist() for step in looks},
+        "facts": {"before": facts, "after": facts},
+    }
+    return trained | (afterwards(*load_model("embedded", device="cpu")) if afterwards else {})
+
+
 @pytest.fixture(scope="module")
 def found(setting):
-    """Results of all four, smoke scale."""
-    return {name: experiments.run(name, "smoke").results for name in NAMES}
+    """Results of all five at smoke scale, their trainings pretended."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in NAMES:
+            patch.setattr(f"mrtlab.lab.{name}.learn", pretended)
+        return {name: experiments.run(name, "smoke").results for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        ("callings_grid", lambda cell: cell.frames and cell.k == 2),
+        ("callings_selectors", lambda cell: cell.rule == "quality-diverse"),
+        ("callings_clusters", lambda cell: cell.arm == "hybrid-far"),
+        ("callings_budget", lambda cell: cell.what == "variances"),
+        ("callings_budget", lambda cell: cell.what == "cut" and cell.per_update == 16),
+        ("callings_keep", lambda cell: cell.way == "adapter-rehearsal"),
+    ],
+)
+def test_a_run_of_each_kind(setting, name, which):
+    body = experiments.find(name).load()
+    cell = next(cell for cell in body.cells("smoke") if which(cell))
+    result = body.run_cell(cell)
+    if name == "callings_budget" and cell.what == "variances":
+        assert result["gradient"]["response"] > 0
+        assert result["later"]["gradient"] != result["gradient"]
+        return
+    marks = result["marks"]
+    assert [mark["step"] for mark in marks] == sorted({mark["step"] for mark in marks})
+    assert all(np.isfinite(list(mark.values())).all() for mark in marks)
+    assert max(result["portraits"]) == marks[-1]["step"]
+    assert result["facts"]["before"]["logp"] != result["facts"]["after"]["logp"]
+
+
+def test_training_on_a_law_comes_closer_to_it(setting):
+    """Twenty updates on fresh pairs: the loss falls."""
+    records = singles(prompts(16, seed=0), 8, seed=0)
+    marks = learn(records, exam(0, short=True), Schedule(updates=20, batch=8, marks=(0,)), seed=0)["marks"]
+    assert marks[-1]["nll"] < marks[0]["nll"] - 0.5
 
 
 def test_data_are_nested_and_no_exam_question_is_trained_on():
