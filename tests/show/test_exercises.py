@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, ch1, ch2, ch3, ch4, ch5, check, exercise_cells
+from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, ch1, ch2, ch3, ch4, ch5, ch6, check, exercise_cells
 from mrtlab.show.exercises.grading import FunctionCheck, NumberCheck, show
 
-CHAPTERS = {"1": ch1.EXERCISES, "2": ch2.EXERCISES, "3": ch3.EXERCISES, "4": ch4.EXERCISES, "5": ch5.EXERCISES}
+CHAPTERS = {str(n): chapter.EXERCISES for n, chapter in enumerate((ch1, ch2, ch3, ch4, ch5, ch6), start=1)}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 NUMBERS = [e for e in EXERCISES.values() if isinstance(e.check, NumberCheck)]
 FUNCTIONS = [e for e in EXERCISES.values() if isinstance(e.check, FunctionCheck)]

@@ -80,6 +80,7 @@ class FunctionCheck:
         why: one sentence on why the right answer is right.
         carry_on: something to try next.
         slips: wrong functions, each with the hint that explains it.
+        rtol: how much of a number may differ; more where a language model is run, in single precision or less.
     """
 
     reference: Callable[..., Any]
@@ -88,6 +89,7 @@ class FunctionCheck:
     why: str
     carry_on: str
     slips: tuple[tuple[Callable[..., Any], str], ...] = ()
+    rtol: float = 1e-6
 
     seed: ClassVar[int] = 1
 
@@ -120,7 +122,7 @@ class FunctionCheck:
 
     def _compare(self, answer: Callable, cases: list[tuple], results: list[Any]) -> Feedback:
         exact = [self.reference(*copy.deepcopy(case)) for case in cases]
-        wrong = [i for i, pair in enumerate(zip(results, exact, strict=True)) if not _agree(*pair)]
+        wrong = [i for i, pair in enumerate(zip(results, exact, strict=True)) if not _agree(*pair, rtol=self.rtol)]
         if not wrong:
             return Feedback("right", self.why, self.carry_on)
         first = wrong[0]
@@ -133,7 +135,7 @@ class FunctionCheck:
         for slip, hint in self.slips:
             with np.errstate(all="ignore"):
                 slipped = [slip(*copy.deepcopy(case)) for case in cases]
-            if all(_agree(ours, theirs) for ours, theirs in zip(results, slipped, strict=True)):
+            if all(_agree(ours, theirs, rtol=self.rtol) for ours, theirs in zip(results, slipped, strict=True)):
                 return Feedback("not yet", hint)
         expected = np.asarray(exact[first])
         if values.shape != expected.shape:
@@ -202,13 +204,13 @@ def _as_array(value: Any) -> np.ndarray | None:
         return None
 
 
-def _agree(result: Any, expected: Any) -> bool:
+def _agree(result: Any, expected: Any, *, rtol: float) -> bool:
     """Same shape and same numbers; nan agrees with nan, so that a slip which gives nan is recognised."""
     values, target = _as_array(result), np.asarray(expected, dtype=float)
     return (
         values is not None
         and values.shape == target.shape
-        and bool(np.allclose(values, target, rtol=1e-6, atol=1e-9, equal_nan=True))
+        and bool(np.allclose(values, target, rtol=rtol, atol=1e-9, equal_nan=True))
     )
 
 
