@@ -248,6 +248,11 @@ class TestTheAdvice:
         assert found.headline.startswith("Keep one response per prompt")
         assert found.pairs == ""
 
+    def test_a_model_that_does_not_know_the_task_is_spoken_of(self, records):
+        early, later = (study(loss=(1.0, 1.0), gradient=parts, records=records) for parts in ((8.0, 1.0), (1.0, 8.0)))
+        assert any("plan again with --model FOLDER" in remark for remark in early.remarks)
+        assert not any("--model FOLDER" in remark for remark in later.remarks)
+
     def test_pairs_are_spoken_of_where_they_change_the_advice(self, records):
         assert "pairs" in study(loss=(1.0, 8.0), gradient=(1.0, 8.0), records=records).pairs
         assert study(loss=(1.0, 8.0), gradient=(1.0, 8.0), records=records, copies=True).pairs == ""

@@ -86,9 +86,23 @@ class ModelStudy:
         )
 
     @property
+    def too_early(self) -> str:
+        """A warning where prompts differ more than responses: mostly a model that does not know the task yet."""
+        parts = self.gradient.estimate.components
+        if parts.prompt <= parts.response:
+            return ""
+        return (
+            "Prompts differ more than the responses to one of them. Often that means that the model does not know this "
+            "kind of question yet; then the plan speaks of its first steps, and a short training can turn it round "
+            "(chapter 6). Train briefly, mrtlab train mrt FILE --epochs 1 --out FOLDER, and plan again with "
+            "--model FOLDER."
+        )
+
+    @property
     def remarks(self) -> list[str]:
         """What else to keep in mind, a sentence or two each."""
-        found = [*self.gradient.remarks, *([self.pairs] if self.pairs else [])]
+        own = (self.too_early, self.pairs)
+        found = [*self.gradient.remarks, *(remark for remark in own if remark)]
         measured = self.gradient.estimate.n_prompts
         if measured < _FEW:
             found.append(
