@@ -17,12 +17,13 @@ from mrtlab.lab import (
     callings_clusters,
     callings_grid,
     callings_grid_summary,
+    callings_keep,
     callings_selectors,
 )
 from mrtlab.lab.callings_data import exam
 from mrtlab.show.figures import ch6, ch6_budget, ch6_choices, ch6_portraits, theme
 
-NAMES = ("callings_grid", "callings_selectors", "callings_clusters", "callings_budget")
+NAMES = ("callings_grid", "callings_selectors", "callings_clusters", "callings_budget", "callings_keep")
 JOBS = len(words.JOBS)
 
 
@@ -106,6 +107,18 @@ def budget_results(monkeypatch, kl):
     return callings_budget.summarise(out)
 
 
+def keep_results(monkeypatch, kl, logp):
+    """What is kept, with this KL and this log-probability of the known facts by way."""
+    monkeypatch.setattr(callings_keep, "weights", lambda: "none")
+    out = []
+    for cell in callings_keep.cells("smoke"):
+        known = [0.9 + 0.01 * cell.seed] * 6
+        facts = {"before": {"logp": np.log(known).tolist()}, "after": {"logp": [logp[cell.way]] * 6}}
+        out.append((cell, run([(1, kl[cell.way])], cell.seed, bets=False) | {"facts": facts}))
+    return callings_keep.summarise(out)
+
+
+LOGP = dict.fromkeys(callings_keep.WAYS, -0.1) | {"full": -3.0}
 KL_BY_K = {1: 0.9, 2: 0.7, 4: 0.4, 8: 0.6, 16: 0.8}
 
 
@@ -117,6 +130,7 @@ def made_up():
             "callings_selectors": selector_results(patch, RULES),
             "callings_clusters": cluster_results(patch, CLUSTERS),
             "callings_budget": budget_results(patch, KL_BY_K),
+            "callings_keep": keep_results(patch, dict.fromkeys(callings_keep.WAYS, 0.4), LOGP),
         }
 
 
@@ -136,6 +150,8 @@ def draw_all(found):
         drawn |= {"wordings": ch6_choices.wordings(clusters), "pays": ch6_choices.where_it_pays(clusters)}
     if budget := found.get("callings_budget"):
         drawn |= {name: getattr(ch6_budget, name)(budget) for name in ("tokens", "cuts", "variance_bars")}
+    if keep := found.get("callings_keep"):
+        drawn["kept"] = ch6_choices.what_is_kept(keep)
     return drawn
 
 
@@ -151,7 +167,7 @@ def test_every_figure_is_small_plain_and_described(source, made_up):
     found = made_up if source == "made up" else {name: artifacts.load(name, "book").results for name in there}
     for name, fig in draw_all(found).items():
         text = fig.to_json()
-        assert len(text.encode()) < 25 * 1024, name
+        assert len(text.encode()) < (32 if fig.frames else 25) * 1024, name
         assert "bdata" not in text, name  # numpy arrays travel as base64; ours are lists
         assert len(about(fig)["table"]["columns"]) == len(about(fig)["table"]["rows"][0]), name
         assert "nan" not in json.dumps(about(fig)).lower()
@@ -226,7 +242,7 @@ def test_the_title_of_the_lottery_follows_the_bets(bets, sure, off, title):
 
 def test_the_film_opens_on_its_last_frame(made_up):
     fig = ch6_portraits.training_film(made_up["callings_grid"])
-    assert "leaves it" in about(fig)["claim"]
+    assert "moves away" in about(fig)["claim"]
     last = fig.frames[-1]
     for place, bars in zip(last.traces, last.data, strict=True):
         assert list(fig.data[place].x) == list(bars.x)
@@ -237,7 +253,7 @@ def test_the_film_opens_on_its_last_frame(made_up):
 
 @pytest.mark.parametrize(
     ("one", "many", "title"),
-    [([0.8, 0.3, 0.9], [0.8, 0.3, 0.2], "leaves it"), ([0.8, 0.3, 0.3], [0.8, 0.3, 0.2], "ends nearer"),
+    [([0.8, 0.3, 0.9], [0.8, 0.3, 0.2], "moves away"), ([0.8, 0.3, 0.3], [0.8, 0.3, 0.2], "ends nearer"),
      ([0.8, 0.3, 0.1], [0.8, 0.3, 0.2], "update by update")],
 )  # fmt: skip
 def test_the_title_of_the_film_follows_it(one, many, title):
@@ -300,3 +316,16 @@ def test_shares_of_the_variance_add_up(made_up):
     between, within = ch6_budget.variance_bars(made_up["callings_budget"]).data
     assert [a + b for a, b in zip(between.x, within.x, strict=True)] == pytest.approx([1] * 4, abs=0.002)
     assert list(within.x) == pytest.approx([1 / 3, 4 / 5, 1 / 3, 9 / 10], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("kl", "right", "title"),
+    [([-0.1, -0.1], [0.1, 0.1], "no clear price"), ([0.1, 0.1], [0.1, 0.1], "costs some"),
+     ([0.1, -0.1], [0.1, 0.1], "others pay"), ([0.1, 0.1], [-0.1, -0.1], "No way")],
+)  # fmt: skip
+def test_the_title_of_what_is_kept_follows_it(kl, right, title):
+    ways = {
+        f"way {i}": {"minus_full": {"kl": {"lo": a}, "right": {"lo": b}}}
+        for i, (a, b) in enumerate(zip(kl, right, strict=True))
+    }
+    assert title in ch6_choices._kept_claim(ways)

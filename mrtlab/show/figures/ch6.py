@@ -34,7 +34,7 @@ def loss_by_k(results: Mapping[str, Any]) -> go.Figure:
         hovertemplate=f"{fresh['prompts']:,} prompts, one response each: %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
     label(fig, f"{fresh['prompts']:,} prompts", x=0.0, y=fresh["best"]["kl"]["mean"], colour=INK, xref="x3", yref="y3",
-          xshift=10)  # fmt: skip
+          xshift=-6, yshift=-10, yanchor="top")  # fmt: skip
     fig.add_hline(y=round(constant, 3), line={"color": INK, "width": 1.2, "dash": "dot"})
     label(fig, "one law<br>for all", x=0.0, y=constant - 0.01, colour=INK, yanchor="top", align="left")
     top = max(one[when]["kl"]["hi"] for arm, when in whens.items() for one in arms[arm].values())
@@ -123,7 +123,7 @@ def learning_curves(results: Mapping[str, Any]) -> go.Figure:
     worse = first["lo"][-1] > first["hi"][lowest]
     return present(
         fig,
-        claim="Read one response again and again, and the model unlearns the law"
+        claim="Read one response again and again, and the model unlearns what it had learned"
         if worse
         else "The loss over updates, for old pairs and for new ones",
         how="Band: 95 % over seeds. Solid: the same prompts over and over. Dashed: fresh prompts, no pair read twice.",
@@ -167,8 +167,8 @@ def one_over_k(results: Mapping[str, Any]) -> go.Figure:
     )  # fmt: skip
     sample = {"dash": "╍╍", "dot": "····"}
     for place, (kind, (_, name, colour, dash)) in enumerate(curves.items()):
-        label(fig, f"{sample[dash]} {name}, R² = {fit[kind]['r2']:.2f}", x=0.99, y=0.98 - 0.08 * place, colour=colour,
-              xref="paper", yref="paper", xanchor="right", yanchor="top")  # fmt: skip
+        label(fig, f"{sample[dash]} {name}, R² = {fit[kind]['r2']:.2f}", x=0.03, y=0.11 - 0.08 * place, colour=colour,
+              xref="paper", yref="paper", yanchor="bottom")  # fmt: skip
     fig.update_xaxes(type="log", tickvals=ks, title="responses per prompt, K (log axis)")
     fig.update_yaxes(title="loss (nats per answer)")
     return present(

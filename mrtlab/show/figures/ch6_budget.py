@@ -43,7 +43,7 @@ def tokens(results: Mapping[str, Any]) -> go.Figure:
         top = max(top, *y)
         fig.add_scatter(
             x=ks, y=rounded(y), mode="lines+markers", row=2, col=1, line={"color": colour, "width": 2.5, "dash": dash},
-            marker={"size": [11 if k in flat else 7 for k in ks], "color": colour,
+            marker={"size": [11 if k in flat else 7 for k in ks], "color": colour, "opacity": 1,
                     "symbol": ["circle" if k in flat else "circle-open" for k in ks]},
             hovertemplate="variance of the " + name + "<br>K = %{x}: %{y:.2f}<extra></extra>",
         )  # fmt: skip
@@ -166,8 +166,9 @@ def variance_bars(results: Mapping[str, Any]) -> go.Figure:
         fig.add_bar(
             y=names, x=rounded(values), orientation="h", width=0.6, marker={"color": tint(colour, 0.3),
                                                                             "line": {"color": colour, "width": 1.5}},
-            text=[f"{v:.0%}" for v in values], textposition="inside", insidetextanchor="middle", textangle=0,
-            textfont={"color": INK}, hovertemplate=name + ": %{x:.0%}<extra></extra>",
+            text=[f"{v:.0%}" if v > 0.1 else "" for v in values], textposition="inside", insidetextanchor="middle",
+            textangle=0, constraintext="none", textfont={"color": INK},
+            hovertemplate=name + ": %{x:.0%}<extra></extra>",
         )  # fmt: skip
         label(fig, tagged(name, colour), x=float(place), y=1.01, colour=INK, xref="paper", yref="paper",
               xanchor="right" if place else "left", yanchor="bottom")  # fmt: skip

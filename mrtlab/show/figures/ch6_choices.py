@@ -1,4 +1,4 @@
-"""Figures of chapter 6 on what to show: which candidates are kept, which wordings are asked, where responses pay."""
+"""Figures of chapter 6 on what to show and how: which candidates, which wordings, where it pays, what it costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrtlab.show.figures.ch6 import interval, three
-from mrtlab.show.figures.theme import GREY, INK, MULTI, QUALITY_DIVERSITY, REWARD, SINGLE, present, rounded
+from mrtlab.show.figures.theme import GREY, INK, MULTI, QUALITY_DIVERSITY, REWARD, SINGLE, label, present, rounded
 
 NAMES = {
     "random": "random",
@@ -19,6 +19,13 @@ NAMES = {
 }
 _SYMBOL = {"random": "circle", "softmax": "diamond", "top": "square", "diverse": "triangle-up",
            "quality-diverse": "circle"}  # fmt: skip
+WAYS = {
+    "full": "every weight",
+    "gentle": "every weight, gently",
+    "adapter": "adapter",
+    "rehearsal": "with facts",
+    "adapter-rehearsal": "adapter with facts",
+}
 _AGAINST = {
     "diversity": "chance that two answers differ",
     "other": "mean score by the other judge",
@@ -28,9 +35,9 @@ _AGAINST = {
 _SELECTORS, _CLUSTERS = "callings_selectors.book", "callings_clusters.book"
 _WHENS = {"final": "at the end", "best": "best checkpoint"}
 _WORDED = {  # arm: words, colour
-    "hybrid": ("2 wordings,<br>2 responses each", MULTI),
-    "implicit": ("4 wordings,<br>1 response each", MULTI),
-    "same": ("4 wordings,<br>1 response copied", SINGLE),
+    "hybrid": ("2 wordings,<br>2 each", MULTI),
+    "implicit": ("4 wordings,<br>1 each", MULTI),
+    "same": ("4 wordings,<br>1 copied", SINGLE),
 }
 _PLACES = {"diverse": "as it is", "sharp": "answers<br>differ less", "redundant": "prompts<br>repeat"}
 _APART = 5.0  # largest KL over the least from which an axis is logarithmic
@@ -129,13 +136,19 @@ def _wide(ends: Sequence[float] | np.ndarray) -> list[float]:
     return [low - room, high + room]
 
 
-def _beside(at: Sequence[tuple[float, float]], names: Sequence[str], span: Sequence[Sequence[float]]) -> list[str]:
+def _beside(
+    at: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    span: Sequence[Sequence[float]],
+    *,
+    panel: tuple[float, float] = _PHONE,
+) -> list[str]:
     """On which side of its point each name stands, so that on a phone names and points keep apart.
 
     >>> _beside([(0.1, 0.5), (0.9, 0.5)], ["here", "there"], [[0, 1], [0, 1]])
     ['middle right', 'middle left']
     """
-    dots = [tuple(size * (v - low) / (high - low) for v, (low, high), size in zip(point, span, _PHONE, strict=True))
+    dots = [tuple(size * (v - low) / (high - low) for v, (low, high), size in zip(point, span, panel, strict=True))
             for point in at]  # fmt: skip
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in dots]
     sides = []
@@ -151,7 +164,7 @@ def _beside(at: Sequence[tuple[float, float]], names: Sequence[str], span: Seque
             "top center": (x - wide / 2, y + 8, x + wide / 2, y + 8 + _LINE),
             "bottom center": (x - wide / 2, y - 8 - _LINE, x + wide / 2, y - 8),
         }
-        cost = {side: sum(_shared(box, other) for other in taken) + _outside(box) for side, box in boxes.items()}
+        cost = {side: sum(_shared(box, other) for other in taken) + _outside(box, panel) for side, box in boxes.items()}
         side = min(cost, key=cost.__getitem__)
         taken.append(boxes[side])
         sides.append(side)
@@ -166,9 +179,9 @@ def _shared(a: Box, b: Box) -> float:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def _outside(box: Box) -> float:
+def _outside(box: Box, panel: tuple[float, float]) -> float:
     """Square pixels of a box beyond its panel, counted twice: what is cut off is lost."""
-    inside = _shared(box, (-6.0, 0.0, _PHONE[0] + 10, _PHONE[1]))
+    inside = _shared(box, (-6.0, 0.0, panel[0] + 10, panel[1]))
     return 2 * ((box[2] - box[0]) * (box[3] - box[1]) - inside)
 
 
@@ -194,7 +207,7 @@ def wordings(results: Mapping[str, Any]) -> go.Figure:
         fig.add_vline(x=share, line={"color": GREY, "width": 1, "dash": dash})
     ends = [found[end] for when in _WHENS for block in triad[when].values() for found in block.values()
             for end in ("lo", "hi")]  # fmt: skip
-    fig.update_xaxes(title="share of the gain", tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"], tickangle=0,
+    fig.update_xaxes(title="share kept", tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"], tickangle=0,
                      range=[min(-0.1, *ends) - 0.05, max(1.1, *ends) + 0.05])  # fmt: skip
     fig.update_yaxes(tickvals=list(places.values()), ticktext=[words for words, _ in _WORDED.values()],
                      range=[-2.5, 0.5], showgrid=False)  # fmt: skip
@@ -202,8 +215,8 @@ def wordings(results: Mapping[str, Any]) -> go.Figure:
     return present(
         fig,
         claim=_wordings_claim(triad),
-        how="0: one pair read four times. 1: four responses to one wording. Filled: close wordings, open: far ones. "
-        f"Bars: 95 % over {design['seeds']} seeds.",
+        how="0: one pair read four times. 1: four responses to one wording. 2 each: two responses to each wording. "
+        f"Filled: close wordings, open: far ones. Bars: 95 % over {design['seeds']} seeds.",
         alt=" ".join(
             f"{words.capitalize()}, {distance} wordings: "
             + ", ".join(f"{flat[name]} {found['mean']:.2f}" for name, found in triad[when][distance].items())
@@ -283,3 +296,64 @@ def _pays_claim(minus: Mapping[str, Mapping[str, float]]) -> str:
     if redundant:
         return "Responses pay less where prompts repeat; how much answers differ makes no clear difference"
     return "What four responses gain over one, in three worlds"
+
+
+def what_is_kept(results: Mapping[str, Any]) -> go.Figure:
+    """KL to the truth against old facts still right, a labelled point for each way of learning the same pairs.
+
+    Args:
+        results: of `callings_keep`.
+    """
+    ways, design = results["ways"], results["design"]
+    # Facts that were rehearsed say nothing about protection, so only the other half is on the axis.
+    points = {way: (one["others"]["after"]["right"], one["kl"]) for way, one in ways.items()}
+    before = ways["full"]["others"]["before"]["right"]["mean"]
+    span = [[-0.06, 1.12], _wide([0.0, *(end for _, y in points.values() for end in (y["lo"], y["hi"]))])]
+    span[1][0] = 0.0
+    sides = _beside([(x["mean"], y["mean"]) for x, y in points.values()], [WAYS[way] for way in points], span,
+                    panel=(_PHONE[0], 2 * _PHONE[1]))  # fmt: skip
+    fig = go.Figure()
+    for (way, (x, y)), side in zip(points.items(), sides, strict=True):
+        adapter, rehearsed = design["rank"][way] > 0, design["rehearsed"][way] > 0
+        fig.add_scatter(
+            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers+text", text=[WAYS[way]], textposition=side,
+            textfont={"color": INK, "size": 12}, cliponaxis=False, error_x=interval([x], GREY),
+            error_y=interval([y], GREY),
+            marker={"color": MULTI, "size": 11, "line": {"width": 2, "color": MULTI},
+                    "symbol": ("diamond" if adapter else "circle") + "-open" * (not rehearsed)},
+            hovertemplate=f"{WAYS[way]}: %{{x:.0%}} of facts, %{{y:.3f}} nats<extra></extra>",
+        )  # fmt: skip
+    fig.add_vline(x=round(before, 3), line={"color": GREY, "width": 1.5, "dash": "dot"})
+    label(fig, f"before: {before:.0%}", x=before, y=1.01, colour=GREY, yref="paper", xanchor="right",
+          yanchor="bottom")  # fmt: skip
+    fig.update_xaxes(title="old facts right, of those never rehearsed", range=span[0], tickformat=".0%",
+                     tickvals=[0, 0.25, 0.5, 0.75, 1])  # fmt: skip
+    fig.update_yaxes(title="KL to the truth (nats)", range=span[1])
+    return present(
+        fig,
+        claim=_kept_claim(ways),
+        how=f"Down and to the right is better. Diamonds: an adapter. Filled: known facts among the pairs. The same "
+        f"{design['prompts'] * design['k']:,} pairs everywhere; bars: 95 % over {design['seeds']} seeds.",
+        alt="; ".join(
+            f"{WAYS[way]}: {y['mean']:.2f} nats and {x['mean']:.0%} of the facts" for way, (x, y) in points.items()
+        )
+        + f". Before training {before:.0%}.",
+        columns=["way", "KL (nats)", "95 % from", "to", "facts right", "95 % from", "to", "rehearsed facts right"],
+        rows=[[WAYS[way], *three(y), *three(x), ways[way]["rehearsed"]["after"]["right"]["mean"]]
+              for way, (x, y) in points.items()],
+        artifact="callings_keep.book",
+        height=460,
+    ).update_layout(margin_t=84)  # fmt: skip
+
+
+def _kept_claim(ways: Mapping[str, Any]) -> str:
+    """Which ways clearly keep more facts than training every weight, and whether each of them costs the law."""
+    kept = {way: one["minus_full"]["kl"] for way, one in ways.items() if one["minus_full"]["right"]["lo"] > 0}
+    if not kept:
+        return "No way of learning the pairs clearly keeps more old facts"
+    free = [way for way, kl in kept.items() if kl["lo"] <= 0]
+    if not free:
+        return "What keeps old facts costs some of the new law"
+    if len(free) == len(kept):
+        return "Old facts can be kept, and the new law shows no clear price"
+    return "Some ways keep old facts at no clear price in the new law, others pay"

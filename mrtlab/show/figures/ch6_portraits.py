@@ -42,8 +42,10 @@ def lottery(results: Mapping[str, Any], *, prompt: int = 0) -> go.Figure:
             _bars(fig, names, pick(asked["truth"]), pick(law), colour, row=row, col=col)
             rows += [[1 if row == 1 else top, col, *pair] for pair in zip(names, pick(asked["truth"]), pick(law),
                                                                           strict=True)]  # fmt: skip
-        text = "one response" if row == 1 else f"{spoken(top)} responses"
-        fig.add_annotation(text=f"<b>K = {1 if row == 1 else top}</b>, {text}", x=0, xref="x domain",
+        k, passes = (1, top)[row - 1], results["arms"]["many"][f"k{(1, top)[row - 1]}"]["passes"]
+        often = "once" if passes == 1 else f"{passes:g} times"
+        text = f"{spoken(k)} response{'s' * (k > 1)}, read {often}"
+        fig.add_annotation(text=f"<b>K = {k}</b>: {text}", x=0, xref="x domain",
                            xanchor="left", y=1.01, yref=f"y{'' if row == 1 else n + 1} domain", yanchor="bottom",
                            showarrow=False)  # fmt: skip
     _axes(fig)
@@ -123,7 +125,7 @@ def training_film(results: Mapping[str, Any]) -> go.Figure:
     present(
         fig,
         claim=_film_claim(*off.values(), top),
-        how=f"“{prompts[0]['text']}” above, “{prompts[1]['text']}” below. Outline: the truth. Filled: the model after "
+        how=f"“{prompts[0]['text']}” above, “{prompts[1]['text']}” below. Outline: the truth. Filled: the model, at first after "
         f"{steps[-1]} updates; the slider goes back to 0.",
         alt="Four panels of bars with a slider over updates. Probability in the wrong place, shown and unseen prompt: "
         + "; ".join(
@@ -143,10 +145,10 @@ def training_film(results: Mapping[str, Any]) -> go.Figure:
 
 
 def _film_claim(one: np.ndarray, many: np.ndarray, top: int) -> str:
-    """Does K = 1 come close and leave again, and does the largest K end nearer the truth on both prompts?"""
+    """Does K = 1 come nearer and move away again, and does the largest K end nearer the truth on both prompts?"""
     nearer = bool((many[-1] < one[-1]).all())
     if nearer and one[-1].mean() > one.mean(axis=1).min() + 0.1:
-        return "With one response the model comes near the truth, then leaves it for a bet"
+        return "With one response the model comes nearer the truth, then moves away from it"
     if nearer:
         return f"With {spoken(top)} responses training ends nearer the truth than with one"
     return f"Training on one response and on {spoken(top)}, update by update"
