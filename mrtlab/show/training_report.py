@@ -9,6 +9,7 @@ import mrtlab
 from mrtlab.data.records import Message, prompt_text
 from mrtlab.show import sheet, svg
 from mrtlab.show.evaluation import cut
+from mrtlab.show.loss_curve import LossCurve
 from mrtlab.training.before_after import FEW
 
 CHANGE_COLUMNS = ("measured", "before", "after", "change")
@@ -25,6 +26,7 @@ _FACTS = {
     "lora_rank": "rank of the adapter",
     "epochs": "epochs",
     "batch_prompts": "prompts in a step",
+    "accumulate": "parts of a step",
     "lr": "learning rate",
     "normalisation": "loss is a mean over each",
     "max_length": "longest, in tokens",
@@ -102,24 +104,21 @@ def training_report(
 
 def _loss(points: Sequence[Sequence[float]]) -> str:
     """Loss against steps: each as a dot, a running mean as the line."""
-    steps, losses = [int(step) for step, _ in points], [float(loss) for _, loss in points]
-    smooth, window = [], max(1, len(losses) // 20)
-    for i in range(len(losses)):
-        some = losses[max(0, i - window + 1) : i + 1]
-        smooth.append(sum(some) / len(some))
-    y = svg.round_steps(max(losses), low=min(losses))
-    x = svg.round_steps(steps[-1], low=0)
+    curve = LossCurve.of(points)
+    y = svg.round_steps(max(curve.losses), low=min(curve.losses))
+    x = svg.round_steps(curve.steps[-1], low=0)
     axes = svg.Axes(x=(0.0, max(x[-1], 1.0)), y=(y[0], y[-1]))
     parts = svg.frame(axes, x_ticks=[(v, f"{v:g}") for v in x], y_ticks=y, x_title="step", y_title="training loss")
-    parts += [svg.dot(step, loss, axes, kind="loss", size=2) for step, loss in zip(steps, losses, strict=True)]
-    parts.append(svg.path(steps, smooth, axes, kind="curve"))
-    shown = sorted({round(i * (len(points) - 1) / 9) for i in range(10)})
-    rows = [[str(steps[i]), f"{losses[i]:.3f}", f"{smooth[i]:.3f}"] for i in shown]
-    way = "fell" if smooth[-1] < smooth[0] else "did not fall"
+    parts += [
+        svg.dot(step, loss, axes, kind="loss", size=2) for step, loss in zip(curve.steps, curve.losses, strict=True)
+    ]
+    parts.append(svg.path(list(curve.steps), list(curve.mean), axes, kind="curve"))
+    rows = [[str(step), f"{loss:.3f}", f"{mean:.3f}"] for step, loss, mean in curve.some_rows()]
+    ends = f"from {curve.losses[0]:.3g} to {curve.losses[-1]:.3g}"
     return sheet.figure(
-        f"The training loss {way}, from {smooth[0]:.2f} to {smooth[-1]:.2f}",
-        svg.chart(parts, alt=f"Loss over {steps[-1]} steps, from {losses[0]:.3g} to {losses[-1]:.3g}."),
-        f"Each dot is the loss of a step, on its own prompts; the line is a mean over {window} of them.",
+        f"{curve.verdict}, {curve.ends}",
+        svg.chart(parts, alt=f"Loss over {curve.steps[-1]} steps, {ends}."),
+        f"Each dot is the loss of a step, on its own prompts; the line is a mean over {curve.window} of them.",
         sheet.details(sheet.table(("step", "loss", "running mean"), rows)),
     )
 
@@ -203,7 +202,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
         flat["redraw"] = "the rule has no chance in it"
     if flat["lora_rank"] is None:
         flat["lora_rank"] = "none, every weight was trained"
-    rows = [[label, words.get(str(flat[name]), str(flat[name]))] for name, label in _FACTS.items()]
+    rows = [[label, words.get(str(flat[name]), str(flat[name]))] for name, label in _FACTS.items() if name in flat]
     return f'<h2>Settings</h2>\n<div class="scroll">{sheet.table(("setting", "value"), rows)}</div>'
 
 

@@ -25,16 +25,23 @@ class Watch:
     """Who is told what, and who may stop the run.
 
     Attributes:
+        began: called when training begins or goes on.
         step: called after every step.
+        logged: called with a step and its loss whenever one is known, those of a run's earlier parts included.
         measuring: called with a name, how many prompts are measured and how many there are.
         note: called with each sentence that the user should read.
         stopped: asked after every step; True saves a checkpoint and leaves.
+        ended: called when training is over, stopped or done; not if it failed.
     """
 
+    began: Callable[[], None] = lambda: None
+
     step: Callable[[Step], None] = lambda step: None
+    logged: Callable[[int, float], None] = lambda step, loss: None
     measuring: Callable[[str, int, int], None] = lambda name, done, of: None
     note: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
+    ended: Callable[[], None] = lambda: None
 
 
 class Stopped(KeyboardInterrupt):
@@ -42,9 +49,14 @@ class Stopped(KeyboardInterrupt):
 
 
 class Watching(TrainerCallback):
-    """Tells the watch about every step, keeps the time that a run has taken over all its parts, and stops it."""
+    """Tells the watch about every step, keeps the time that a run has taken over all its parts, and stops it.
 
-    def __init__(self, watch: Watch, batch_prompts: int) -> None:
+    Args:
+        watch: who is told.
+        batch_prompts: prompts in a step, for the rate; None reads them off the trainer's arguments.
+    """
+
+    def __init__(self, watch: Watch, batch_prompts: int | None = None) -> None:
         self.watch, self.prompts = watch, batch_prompts
         self.loss: float | None = None
 
@@ -52,6 +64,12 @@ class Watching(TrainerCallback):
         """Start the clock, where an earlier part of the run left it."""
         self.clock = _Clock(max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0))
         self.first = state.global_step
+        if self.prompts is None:
+            self.prompts = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        self.watch.began()
+        for entry in state.log_history:
+            if "loss" in entry:
+                self.watch.logged(entry["step"], entry["loss"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Note loss and time; refuse to go on with a loss that is no number."""
@@ -62,6 +80,8 @@ class Watching(TrainerCallback):
                 "lr and in another folder"
             )
         state.log_history[-1]["seconds"] = self.clock.total()
+        if "loss" in (logs or {}):
+            self.watch.logged(state.global_step, self.loss)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell, and stop if asked to."""
@@ -71,6 +91,10 @@ class Watching(TrainerCallback):
         self.watch.step(Step(state.global_step, state.max_steps, self.loss, self.prompts / seconds, left))
         if self.watch.stopped():
             control.should_save = control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say that it is over."""
+        self.watch.ended()
 
 
 class _Clock:
