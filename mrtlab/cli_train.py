@@ -68,10 +68,15 @@ def mrt(
     full: Annotated[bool, typer.Option("--full", help="Train every weight, and save a whole model.")] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the prompts.")] = 3,
     batch_prompts: Annotated[int, typer.Option(min=1, help="Prompts in a step, each with its responses.")] = 8,
+    accumulate: Annotated[
+        int,
+        typer.Option(min=1, help="Run a step in so many parts, one after the other: less memory, the same result."),
+    ] = 1,
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate.", show_default="1e-3 for a small model, else 2e-4; with --full 3e-4, 2e-5"
+            help="Peak learning rate. Above 50 million weights the default is convention, not tuned here.",
+            show_default="1e-3 for a small model, else 2e-4; with --full 3e-4, 2e-5",
         ),
     ] = None,
     normalisation: Annotated[
@@ -102,8 +107,6 @@ def mrt(
     choice = choice_of(rule, k, alpha, temperature, similarity)
     if normalisation not in ("token", "response"):
         fail(f"--normalisation is {normalisation!r}; it must be token or response", 2)
-    if not data.is_file():
-        fail(f"{data}: there is no such file. Check the name and the folder.", 2)
     records = records_of(data, prompt_column, response_column, score_column)
     chosen_by(records, data, choice, seed)  # a rule that cannot work shall say so before a model is loaded
     lm_needed("accelerate", *([] if full else ["peft"]))
@@ -116,6 +119,7 @@ def mrt(
             lora_rank=None if full else lora_rank,
             epochs=epochs,
             batch_prompts=batch_prompts,
+            accumulate=accumulate,
             lr=lr,
             normalisation=normalisation,
             max_length=max_length,
@@ -142,7 +146,7 @@ def mrt(
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        fail("the GPU's memory is too small for these settings: lower --batch-prompts, --k or --max-length", 1)
+        fail("the GPU's memory is too small for these settings: raise --accumulate, or lower --k or --max-length", 1)
     except KeyboardInterrupt:
         again = command if resume else f"{command} --resume"
         fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
@@ -155,7 +159,7 @@ def mrt(
 
 def _as_option(message: str) -> str:
     """The names of settings as the command line spells them."""
-    for name in ("lora_rank", "batch_prompts", "max_length", "eval_share"):
+    for name in ("lora_rank", "batch_prompts", "accumulate", "max_length", "eval_share"):
         message = message.replace(name, f"--{name.replace('_', '-')}")
     return message
 
@@ -188,7 +192,8 @@ def check_folder(out: Path, settings: Any, base: str, source: dict[str, str], re
     if not resume:
         fail(f"{out} holds a run that was stopped: add --resume to go on, or give another folder", 2)
     now = {"settings": asdict(settings), "base": base, "data": source["sha256"]}
-    then = {"settings": found["settings"], "base": found["base"], "data": found["source"]["sha256"]}
+    older = {"accumulate": 1}  # what a run meant that was begun before there was a choice
+    then = {"settings": older | found["settings"], "base": found["base"], "data": found["source"]["sha256"]}
     for name in now["settings"]:
         if now["settings"][name] != then["settings"].get(name):
             was, wanted = then["settings"].get(name), now["settings"][name]

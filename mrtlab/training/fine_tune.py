@@ -45,6 +45,8 @@ class Settings:
         lora_rank: of the adapter on all linear layers; None trains every weight.
         epochs: passes over the prompts.
         batch_prompts: prompts in a step.
+        accumulate: parts that a step is run in, one after the other, for less memory. A prompt's responses stay in one
+            part. The sum of the parts is the step: weights differ by round-off alone.
         lr: peak learning rate of AdamW; None leaves it to `peak_lr`.
         normalisation: "token" or "response", see `MultiResponseConfig`.
         max_length: longest prompt with response, in tokens; None takes what the model has positions for.
@@ -60,6 +62,7 @@ class Settings:
     lora_rank: int | None = 16
     epochs: int = 3
     batch_prompts: int = 8
+    accumulate: int = 1
     lr: float | None = None
     normalisation: Normalisation = "token"
     max_length: int | None = None
@@ -71,9 +74,14 @@ class Settings:
             ("lora_rank", self.lora_rank),
             ("epochs", self.epochs),
             ("batch_prompts", self.batch_prompts),
+            ("accumulate", self.accumulate),
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be 1 or more, got {value}")
+        if self.batch_prompts % self.accumulate:
+            raise ValueError(
+                f"batch_prompts must be a multiple of accumulate, got {self.batch_prompts} and {self.accumulate}"
+            )
         if not 0 <= self.eval_share < 1:
             raise ValueError(f"eval_share must be 0 or more and below 1, got {self.eval_share:g}")
         if self.lr is not None and not 0 < self.lr < float("inf"):
@@ -189,9 +197,15 @@ def fine_tune(
             f"Prompts held out: {len(held_out)}. That is too few to say whether training helped; collect more prompts, "
             "or hold out a larger share."
         )
+    weights = sum(p.numel() for p in model.parameters())
+    lr = settings.peak_lr(weights)
+    if settings.lr is None and weights >= _SMALL:
+        notes.append(
+            f"The peak learning rate, {lr:g}, is what people commonly take for a model of this size; it was not tuned "
+            "here. If the loss climbs, or hardly moves, try another."
+        )
     for sentence in notes:
         watch.note(sentence)
-    lr = settings.peak_lr(sum(p.numel() for p in model.parameters()))
     if settings.lora_rank:
         model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
     measured = {"held_out": held_out, "train": _some(train, settings.seed)}
@@ -245,7 +259,8 @@ def _trainer(
     args = TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_prompts,
+        per_device_train_batch_size=settings.batch_prompts // settings.accumulate,
+        gradient_accumulation_steps=settings.accumulate,
         learning_rate=lr,
         lr_scheduler_type="cosine",
         warmup_steps=min(steps // 20, 100),  # none in a short run: the first step of a warm-up learns nothing

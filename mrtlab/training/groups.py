@@ -100,8 +100,9 @@ class Groups(GroupSet):
 class GroupBatches(Sampler[list[int]]):
     """Batches of whole groups, of similar cost, in an order that depends on the seed and the epoch only.
 
-    Groups are shuffled, a window of batches is sorted by cost, and its batches are shuffled again: neighbours in a
-    batch are alike in size, so little is padded, and the `team` batches of a step cost about the same.
+    Groups are shuffled, a window of steps is sorted by cost, and its steps are shuffled again: neighbours in a batch
+    are alike in size, so little is padded, and the `team` batches of a step cost about the same. Steps are made first
+    and then cut, so a step holds the same groups into however many batches it is cut.
 
     Args:
         groups: what to batch.
@@ -110,7 +111,7 @@ class GroupBatches(Sampler[list[int]]):
         team: batches that make up one step, side by side or one after the other.
     """
 
-    WINDOW = 32  # batches that are sorted together; more means less padding and less chance
+    WINDOW = 32  # steps that are sorted together; more means less padding and less chance
 
     def __init__(self, groups: GroupSet, *, size: int, seed: int, team: int = 1) -> None:
         if size < 1:
@@ -130,14 +131,15 @@ class GroupBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self.groups))
-        span = self.WINDOW * self.batch_size
+        whole = self.batch_size * self.team
+        span = self.WINDOW * whole
         for start in range(0, len(order), span):
             window = sorted(order[start : start + span].tolist(), key=self.groups.cost)
-            batches = [window[i : i + self.batch_size] for i in range(0, len(window), self.batch_size)]
-            teams = [batches[i : i + self.team] for i in range(0, len(batches), self.team)]
-            last = teams.pop() if len(teams) > 1 and len(teams[-1][-1]) < self.batch_size else None
-            for team in [*(teams[i] for i in rng.permutation(len(teams))), *([last] if last else [])]:
-                yield from team
+            steps = [window[i : i + whole] for i in range(0, len(window), whole)]
+            last = [steps.pop()] if len(steps) > 1 and len(steps[-1]) < whole else []
+            for step in [*(steps[i] for i in rng.permutation(len(steps))), *last]:
+                for i in range(0, len(step), self.batch_size):
+                    yield step[i : i + self.batch_size]
 
 
 @dataclass(frozen=True, eq=False)

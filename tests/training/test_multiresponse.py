@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 
 from mrtlab.lm import plain_logprob
 from mrtlab.lm.encode import encode
+from mrtlab.training.groups import GroupBatches
 from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
 
 SCRIPT = Path(small.__file__)
@@ -136,19 +138,27 @@ def test_it_equals_trl_on_the_same_data(tmp_path):
     assert distance(weights, small.weights(peer.model)) < 1e-3
 
 
-@pytest.mark.parametrize("normalisation", ["token", "response"])
+@pytest.mark.parametrize("normalisation", ["token", "response", "prompt"])
 def test_a_step_may_be_cut_into_micro_batches(tmp_path, normalisation):
-    whole = small.trainer(tmp_path, normalisation=normalisation, per_device_train_batch_size=4)
-    cut = small.trainer(
-        tmp_path, normalisation=normalisation, per_device_train_batch_size=2, gradient_accumulation_steps=2
-    )
-    order = np.random.default_rng(0).permutation(12).tolist()
-    for found, size in ((whole, 4), (cut, 2)):
-        batches = [order[i : i + size] for i in range(0, 12, size)]
-        loader = DataLoader(found.train_dataset, batch_sampler=batches, collate_fn=found.data_collator)
-        found.get_train_dataloader = lambda loader=loader, found=found: found.accelerator.prepare(loader)
+    """Twelve prompts with responses of many lengths: steps of eight and of the four that are left, in parts of two."""
+    changes = {"normalisation": normalisation, "num_train_epochs": 2, "weight_decay": 0.0}
+    whole = small.trainer(tmp_path, per_device_train_batch_size=8, **changes)
+    cut = small.trainer(tmp_path, per_device_train_batch_size=2, gradient_accumulation_steps=4, **changes)
+    for found in (whole, cut):
         found.train()
+    assert whole.state.global_step == cut.state.global_step == 4
     assert distance(small.weights(cut.model), small.weights(whole.model)) < 1e-4
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_however_a_step_is_cut_it_holds_the_same_prompts(tmp_path, parts):
+    groups = small.trainer(tmp_path).train_dataset
+    cut, whole = (GroupBatches(groups, size=8 // n, seed=1, team=n) for n in (parts, 1))
+    cut.WINDOW = whole.WINDOW = 1  # several windows; the last is ragged
+    batches = list(cut)
+    assert len(batches) == len(cut)
+    steps = [list(chain(*batches[i : i + parts])) for i in range(0, len(batches), parts)]
+    assert steps == list(whole)
 
 
 def test_stopped_and_resumed_it_ends_at_the_same_weights(tmp_path):
