@@ -138,8 +138,7 @@ class Record:
         """
         responses, scores, weights, targets, pairs = map(_plain, (responses, scores, weights, targets, pairs))
         if not _is_list(responses) or not all(isinstance(text, str) for text in responses):
-            wrong = next((x for x in responses if not isinstance(x, str)), None) if _is_list(responses) else responses
-            raise RecordError(f"responses must be a list of texts, got {short(wrong)}{_in_list(responses)}.")
+            raise RecordError(f"responses must be a list of texts, got {_not_a_text(responses)}.")
         return cls(
             prompt=_prompt(prompt),
             responses=tuple(responses),
@@ -290,8 +289,12 @@ def _is_list(given: Any) -> bool:
     return isinstance(given, Sequence) and not isinstance(given, str | bytes)
 
 
-def _in_list(given: Any) -> str:
-    return " in the list" if _is_list(given) else ""
+def _not_a_text(given: Any) -> str:
+    """What is wrong with a list of texts, and what to do."""
+    if not _is_list(given):
+        return short(given)
+    place = next(i for i, x in enumerate(given) if not isinstance(x, str))
+    return f"{short(given[place])} in the list, as responses[{place}]; write it as a text, or leave it out"
 
 
 def _prompt(given: Any) -> Prompt:

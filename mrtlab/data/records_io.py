@@ -82,6 +82,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                         yield where, _object(text, where)
     except FileNotFoundError:
         raise RecordError(f"{path}: there is no such file. Check the name and the folder.") from None
+    except IsADirectoryError:
+        raise RecordError(f"{path}: this is a folder. Give the name of a file in it.") from None
+    except PermissionError:
+        raise RecordError(f"{path}: you are not allowed to read it. Ask its owner, or copy it.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise RecordError(
             f"{path}: the compressed file is damaged or cut short after line {number}. Copy or download it again."
@@ -146,6 +150,8 @@ def record_from(row: Mapping[str, Any], *, fields: Fields = DEFAULT) -> Record:
         raise RecordError(f"no field {fields.prompt!r}{_instead(row)} or say which it is with --prompt-column.")
     names = {name for name in (fields.response, f"{fields.response}s") if name in given}
     if len(names) != 1:
+        if empty := [name for name in (fields.response, f"{fields.response}s") if name in row and not names]:
+            raise RecordError(f"{empty[0]} is null. Give at least one response, or leave the prompt out.")
         found = "both" if names else "neither"
         raise RecordError(
             f"expected the field {fields.response!r} or {fields.response + 's'!r}, found {found}{_instead(row)} "
@@ -304,7 +310,9 @@ def _numbered(path: Path, fields: Fields) -> Iterator[tuple[str, Record]]:
 def _decoded(line: bytes, where: str) -> str:
     """A line as text. Files that were glued together may change their encoding half way, so every line is checked."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
-        raise RecordError(f"{where}: the text looks like UTF-16. Save the file as UTF-8 and try again.")
+        raise RecordError(
+            f"{where}: the text looks like UTF-16, or is no text at all. Save the file as UTF-8 and try again."
+        )
     try:
         return line.decode()
     except UnicodeDecodeError as error:

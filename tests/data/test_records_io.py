@@ -129,6 +129,9 @@ def test_reading_takes_constant_memory(tmp_path):
             "line 2: .*not UTF-8.*0xe9",
         ),
         ('{"prompt":"p","response":"a"}\n'.encode("utf-16"), "line 1: the text looks like UTF-16"),
+        (b"PK\x03\x04\x00\x00", "or is no text at all"),
+        ('{"prompt":"p","responses":null}', "line 1: responses is null. Give at least one response"),
+        ('{"prompt":"p","responses":["a", null]}', "got null in the list, as responses.1.; write it as a text"),
         ('{"prompt":"p","response":"a"}\n'.encode("utf-16-le"), "line 1: the text looks like UTF-16"),
         (gzip.compress(b'{"prompt":"p","response":"a"}\n' * 99)[:-9], "damaged or cut short"),
         (b"\x1f\x8bno gzip at all", "damaged or cut short"),
@@ -146,7 +149,7 @@ def test_files_that_are_not_there_or_not_lines(tmp_path):
     with pytest.raises(RecordError, match="no such file"):
         load_records(tmp_path / "none.jsonl")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(RecordError, match="cannot be read"):
+    with pytest.raises(RecordError, match="this is a folder"):
         load_records(tmp_path / "folder")
     with pytest.raises(RecordError, match=r"not a JSON Lines file\. Turn each row"):
         load(tmp_path, "prompt,response\n", name="t.csv")
