@@ -241,8 +241,9 @@ CLUSTER_CLAIMS = (
         title="Paraphrased prompts act like responses, in a language model",
         statement="Several wordings of one question, each with one response, help about as much as one wording with "
         "several responses.",
-        test="512 clusters of four wordings, close or far: four responses to one wording, two to each of two, one to "
-        "each of four, and one response copied to all four; a single pair read four times is the baseline.",
+        test="256 clusters of four wordings, close or far: four responses to one wording, two to each of two, one to "
+        "each of four, and one response copied to all four, each pair read four times; a single pair read sixteen times "
+        "is the baseline.",
         experiment=CLUSTERS,
         rule=_wordings,
     ),

@@ -157,7 +157,7 @@ def test_the_truth_itself_gets_full_marks():
 def test_every_arm_of_the_clusters_takes_as_many_updates():
     for name, arm in callings_clusters.ARMS.items():
         pairs = arm.wordings * arm.k * arm.share
-        assert pairs * arm.passes == 4, name
+        assert pairs * arm.passes == 16, name
     question = prompts(1, seed=0)[0]
     arms = callings_clusters.ARMS
     shown = {name: callings_clusters.shown(question, arm, 0, 0) for name, arm in arms.items()}
