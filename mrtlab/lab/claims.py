@@ -54,10 +54,12 @@ def find(claim_id: str) -> Claim:
 
     >>> find("mrt-05").title
     'More responses, steadier retrainings'
+    >>> find("MRT-17b").id
+    'MRT-17b'
     """
-    by_id = {claim.id: claim for claim in CLAIMS}
+    by_id = {claim.id.upper(): claim for claim in CLAIMS}
     if claim_id.upper() not in by_id:
-        raise UnknownName("claim", claim_id, by_id)
+        raise UnknownName("claim", claim_id, [claim.id for claim in CLAIMS])
     return by_id[claim_id.upper()]
 
 

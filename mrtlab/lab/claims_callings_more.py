@@ -242,8 +242,8 @@ CLUSTER_CLAIMS = (
         statement="Several wordings of one question, each with one response, help about as much as one wording with "
         "several responses.",
         test="256 clusters of four wordings, close or far: four responses to one wording, two to each of two, one to "
-        "each of four, and one response copied to all four, each pair read four times; a single pair read sixteen times "
-        "is the baseline.",
+        "each of four, and one response copied to all four, each pair read four times. The baseline is a single pair "
+        "read sixteen times.",
         experiment=CLUSTERS,
         rule=_wordings,
     ),
