@@ -269,11 +269,15 @@ def test_titles_follow_the_selectors(monkeypatch):
 
 
 def test_names_of_points_keep_apart():
-    at = [(0.5, 0.5), (0.52, 0.52), (0.9, 0.1), (0.91, 0.1)]
-    sides = ch6_choices._beside(at, ["random", "diverse", "softmax", "best"], [[0, 1], [0, 1]])
+    def point(x, y, half=0.0):
+        return [x - half, x, x + half], [y] * 3
+
+    points = {"random": point(0.5, 0.5), "diverse": point(0.52, 0.52), "softmax": point(0.95, 0.1)}
+    sides = ch6_choices._sides(list(points.items()), [[0, 1], [0, 1]], (230, 150))
     assert sides[0] != sides[1]
-    assert sides[2] != sides[3]
-    assert "right" not in sides[3]  # it would leave the panel
+    assert sides[2] == "left"  # on the right it would leave the panel
+    wide = list({"a name": point(0.5, 0.5, half=0.5)}.items())
+    assert ch6_choices._sides(wide, [[0, 1], [0, 1]], (230, 150))[0] in ("top", "bottom")  # not across its bar
 
 
 def test_titles_follow_the_wordings(monkeypatch):

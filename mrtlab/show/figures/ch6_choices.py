@@ -69,22 +69,21 @@ def selectors(results: Mapping[str, Any], *, against: str = "diversity", world: 
     flat = [point for block in points.values() for point in block.values()]
     xs, ys = ([end for point in flat for end in (point[i]["lo"], point[i]["hi"])] for i in (0, 1))
     log = min(ys) > 0 and max(y["mean"] for _, y in flat) > _APART * min(y["mean"] for _, y in flat)
-    span = [_wide(xs), _wide(np.log10(ys) if log else ys)]
+    span = [_wide(xs, room=0.28), _wide(np.log10(ys) if log else ys)]
     fig = make_subplots(rows=len(points), cols=1, shared_xaxes=True, vertical_spacing=0.12)
     for row, (k, block) in enumerate(points.items(), start=1):
-        at = [(x["mean"], float(np.log10(y["mean"])) if log else y["mean"]) for x, y in block.values()]
-        sides = _beside(at, [NAMES[rule] for rule in block], span)
-        for (rule, (x, y)), side in zip(block.items(), sides, strict=True):
+        number = "" if row == 1 else str(row)
+        _name_points(fig, {NAMES[rule]: point for rule, point in block.items()}, span, axis=number, log=log)
+        for rule, (x, y) in block.items():
             colour = colour_of(rule)
             fig.add_scatter(
-                x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers+text", row=row, col=1,
-                text=[NAMES[rule]], textposition=side, textfont={"color": INK, "size": 12}, cliponaxis=False,
+                x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", row=row, col=1, cliponaxis=False,
                 error_x=interval([x], colour), error_y=interval([y], colour),
                 marker={"color": colour, "size": 11, "symbol": _SYMBOL[rule], "line": {"color": INK, "width": 0.5}},
                 hovertemplate=f"{NAMES[rule]}: %{{x:.3f}}, %{{y:.3f}} nats<extra></extra>",
             )  # fmt: skip
         fig.add_annotation(text=f"<b>K = {k}</b> of {results['design']['candidates']}", x=0, xref="x domain",
-                           xanchor="left", y=1.01, yref=f"y{'' if row == 1 else row} domain", yanchor="bottom",
+                           xanchor="left", y=1.01, yref=f"y{number} domain", yanchor="bottom",
                            showarrow=False)  # fmt: skip
     fig.update_yaxes(title=f"KL (nats{', log axis' if log else ''})", range=span[1], type="log" if log else "linear",
                      tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10] if log else None)  # fmt: skip
@@ -129,40 +128,72 @@ def _selectors_claim(blocks: Mapping[int, Mapping[str, Any]], against: str) -> s
     return "Which candidates are kept, and where the model ends up"
 
 
-def _wide(ends: Sequence[float] | np.ndarray) -> list[float]:
-    """A range with room for labels on both sides."""
+def _wide(ends: Sequence[float] | np.ndarray, *, room: float = 0.16) -> list[float]:
+    """A range with room for names on both sides, as a share of it."""
     low, high = float(min(ends)), float(max(ends))
-    room = 0.16 * ((high - low) or 1.0)
+    room *= (high - low) or 1.0
     return [low - room, high + room]
 
 
-def _beside(
-    at: Sequence[tuple[float, float]],
-    names: Sequence[str],
+def _name_points(
+    fig: go.Figure,
+    crosses: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]],
     span: Sequence[Sequence[float]],
     *,
+    axis: str = "",
     panel: tuple[float, float] = _PHONE,
-) -> list[str]:
-    """On which side of its point each name stands, so that on a phone names and points keep apart.
+    log: bool = False,
+) -> None:
+    """Write the name of each point at an end of its error bars, where it covers least.
 
-    >>> _beside([(0.1, 0.5), (0.9, 0.5)], ["here", "there"], [[0, 1], [0, 1]])
-    ['middle right', 'middle left']
+    Args:
+        fig: gets an annotation per point.
+        crosses: {name: (x, y)}, each with mean, lo and hi.
+        span: ranges of both axes, the second in powers of ten if `log`.
+        axis: number of the panel's axes.
+        panel: its size on a phone, pixels.
+        log: whether y is.
     """
-    dots = [tuple(size * (v - low) / (high - low) for v, (low, high), size in zip(point, span, panel, strict=True))
-            for point in at]  # fmt: skip
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in dots]
+    ends = {
+        name: ([x["lo"], x["mean"], x["hi"]], np.log10([y[e] for e in ("lo", "mean", "hi")]).tolist() if log
+               else [y["lo"], y["mean"], y["hi"]])
+        for name, (x, y) in crosses.items()
+    }  # fmt: skip
+    where = {"right": (2, 1, "left", "middle"), "left": (0, 1, "right", "middle"), "top": (1, 2, "center", "bottom"),
+             "bottom": (1, 0, "center", "top")}  # fmt: skip
+    push = {"right": {"xshift": 7}, "left": {"xshift": -7}, "top": {"yshift": 5}, "bottom": {"yshift": -5}}
+    for (name, (xs, ys)), side in zip(ends.items(), _sides(list(ends.items()), span, panel), strict=True):
+        i, j, across, along = where[side]
+        label(fig, name, x=xs[i], y=ys[j], colour=INK, xref=f"x{axis}", yref=f"y{axis}", xanchor=across, yanchor=along,
+              **push[side])  # fmt: skip
+
+
+Ends = tuple[Sequence[float], Sequence[float]]  # low end, point and high end, of x and of y
+
+
+def _sides(
+    points: Sequence[tuple[str, Ends]], span: Sequence[Sequence[float]], panel: tuple[float, float]
+) -> list[str]:
+    """On which side of its error bars each name stands, so that on a phone names and bars keep apart.
+
+    >>> _sides([("here", ([0.1] * 3, [0.5] * 3)), ("there", ([0.95] * 3, [0.5] * 3))], [[0, 1], [0, 1]], (230, 150))
+    ['right', 'left']
+    """
+    pixels = [
+        [[size * (v - low) / (high - low) for v in ends] for ends, (low, high), size in zip(both, span, panel,
+                                                                                            strict=True)]
+        for _, both in points
+    ]  # fmt: skip
+    taken = [box for (x0, x, x1), (y0, y, y1) in pixels
+             for box in ((x - 7, y - 7, x + 7, y + 7), (x0, y - 3, x1, y + 3), (x - 3, y0, x + 3, y1))]  # fmt: skip
     sides = []
-    for (x, y), name in zip(dots, names, strict=True):
+    for (name, _), ((x0, x, x1), (y0, y, y1)) in zip(points, pixels, strict=True):
         wide = _LETTER * len(name)
         boxes = {
-            "middle right": (x + 8, y - _LINE / 2, x + 8 + wide, y + _LINE / 2),
-            "middle left": (x - 8 - wide, y - _LINE / 2, x - 8, y + _LINE / 2),
-            "top right": (x + 4, y + 6, x + 4 + wide, y + 6 + _LINE),
-            "bottom right": (x + 4, y - 6 - _LINE, x + 4 + wide, y - 6),
-            "top left": (x - 4 - wide, y + 6, x - 4, y + 6 + _LINE),
-            "bottom left": (x - 4 - wide, y - 6 - _LINE, x - 4, y - 6),
-            "top center": (x - wide / 2, y + 8, x + wide / 2, y + 8 + _LINE),
-            "bottom center": (x - wide / 2, y - 8 - _LINE, x + wide / 2, y - 8),
+            "right": (x1 + 7, y - _LINE / 2, x1 + 7 + wide, y + _LINE / 2),
+            "left": (x0 - 7 - wide, y - _LINE / 2, x0 - 7, y + _LINE / 2),
+            "top": (x - wide / 2, y1 + 7, x + wide / 2, y1 + 7 + _LINE),
+            "bottom": (x - wide / 2, y0 - 7 - _LINE, x + wide / 2, y0 - 7),
         }
         cost = {side: sum(_shared(box, other) for other in taken) + _outside(box, panel) for side, box in boxes.items()}
         side = min(cost, key=cost.__getitem__)
@@ -310,15 +341,13 @@ def what_is_kept(results: Mapping[str, Any]) -> go.Figure:
     before = ways["full"]["others"]["before"]["right"]["mean"]
     span = [[-0.06, 1.12], _wide([0.0, *(end for _, y in points.values() for end in (y["lo"], y["hi"]))])]
     span[1][0] = 0.0
-    sides = _beside([(x["mean"], y["mean"]) for x, y in points.values()], [WAYS[way] for way in points], span,
-                    panel=(_PHONE[0], 2 * _PHONE[1]))  # fmt: skip
     fig = go.Figure()
-    for (way, (x, y)), side in zip(points.items(), sides, strict=True):
+    _name_points(fig, {WAYS[way]: point for way, point in points.items()}, span, panel=(_PHONE[0], 2 * _PHONE[1]))
+    for way, (x, y) in points.items():
         adapter, rehearsed = design["rank"][way] > 0, design["rehearsed"][way] > 0
         fig.add_scatter(
-            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers+text", text=[WAYS[way]], textposition=side,
-            textfont={"color": INK, "size": 12}, cliponaxis=False, error_x=interval([x], GREY),
-            error_y=interval([y], GREY),
+            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", cliponaxis=False,
+            error_x=interval([x], GREY), error_y=interval([y], GREY),
             marker={"color": MULTI, "size": 11, "line": {"width": 2, "color": MULTI},
                     "symbol": ("diamond" if adapter else "circle") + "-open" * (not rehearsed)},
             hovertemplate=f"{WAYS[way]}: %{{x:.0%}} of facts, %{{y:.3f}} nats<extra></extra>",

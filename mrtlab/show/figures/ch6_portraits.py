@@ -125,8 +125,8 @@ def training_film(results: Mapping[str, Any]) -> go.Figure:
     present(
         fig,
         claim=_film_claim(*off.values(), top),
-        how=f"“{prompts[0]['text']}” above, “{prompts[1]['text']}” below. Outline: the truth. Filled: the model, at first after "
-        f"{steps[-1]} updates; the slider goes back to 0.",
+        how=f"“{prompts[0]['text']}” above, “{prompts[1]['text']}” below. Outline: the truth. Filled: the model, "
+        f"at first after {steps[-1]} updates; the slider goes back to 0.",
         alt="Four panels of bars with a slider over updates. Probability in the wrong place, shown and unseen prompt: "
         + "; ".join(
             f"K = {1 if run == runs[0] else top}: {told[0][0]:.0%} and {told[0][1]:.0%} before, {told[-1][0]:.0%} and "
