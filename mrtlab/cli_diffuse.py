@@ -48,7 +48,7 @@ def diffuse(
         ),
     ] = None,
     anchor_weight: Annotated[float, typer.Option(help="How hard anchors hold; 0 only watches them.")] = 1.0,
-    anchor_rows: Annotated[int, typer.Option(help="Anchor prompts that a step looks at.")] = 16,
+    anchor_rows: Annotated[int, typer.Option(help="Anchor prompts that a step looks at.")] = 8,
     stop: Annotated[
         float | None,
         typer.Option(

@@ -49,7 +49,7 @@ class DiffuseConfig:
 
     stop: float | None = None
     anchor_weight: float = 1.0
-    anchor_rows: int = 16
+    anchor_rows: int = 8
     form: str = "auto"
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ class DiffuseSettings:
     lr: float | None = None
     stop: float | None = None
     anchor_weight: float = 1.0
-    anchor_rows: int = 16
+    anchor_rows: int = 8
     mix: float = 0.0
     mix_draws: int = 200
     casings: bool = True
