@@ -299,10 +299,23 @@ def test_the_title_of_the_gains_follows_them(sharp, redundant, title):
 
 
 @pytest.mark.parametrize(
-    ("inside", "title"), [(1.0, "as the gradient's variance foretold"), (0.0, "foretold K = 4"), (0.5, "too close")]
-)
-def test_the_title_of_the_tokens_follows_the_resamples(inside, title):
-    assert title in ch6_budget._tokens_claim({"k": 4, "in_flat": {"gradient": inside}}, {"best": 4})
+    ("inside", "later", "title"),
+    [(1.0, [4], "as the gradient's variance foretold"), (0.0, [8], "foretold K = 2"), (0.0, [4], "a little later"),
+     (0.5, [4], "too close")],
+)  # fmt: skip
+def test_the_title_of_the_tokens_follows_the_resamples(inside, later, title):
+    claim = ch6_budget._tokens_claim({"k": 4, "in_flat": {"gradient": inside}}, {"best": 2}, {"flat": later})
+    assert title in claim
+
+
+@pytest.mark.parametrize(
+    ("loss", "before", "later", "title"),
+    [(0.2, 0.2, 0.9, "from prompts to responses"), (0.2, 0.9, 0.2, "from responses to prompts"),
+     (0.3, 0.8, 0.9, "sees more"), (0.8, 0.3, 0.4, "sees less"), (0.5, 0.5, 0.5, "alike")],
+)  # fmt: skip
+def test_the_title_of_the_variances_follows_them(loss, before, later, title):
+    shares = {("loss", "before"): loss, ("gradient", "before"): before, ("gradient", "later"): later}
+    assert title in ch6_budget._variance_claim(shares)
 
 
 def test_titles_follow_the_budget(made_up):
@@ -312,8 +325,6 @@ def test_titles_follow_the_budget(made_up):
     assert "few large" in ch6_budget._cuts_claim({"lo": -0.2, "hi": -0.1}, 512)
     assert "no clear" in ch6_budget._cuts_claim({"lo": -0.2, "hi": 0.1}, 512)
     assert "sees more" in about(ch6_budget.variance_bars(budget))["claim"]  # 4/5 of the gradient's, 1/3 of the loss's
-    assert "sees less" in ch6_budget._variance_claim({"loss": 0.8, "gradient": 0.3})
-    assert "alike" in ch6_budget._variance_claim({"loss": 0.5, "gradient": 0.5})
 
 
 def test_shares_of_the_variance_add_up(made_up):

@@ -18,6 +18,7 @@ _FORETOLD = {  # where in the variances: name, short name, colour, dash
     ("later", "gradient"): ("gradient after some training", "···· later", INK, "dot"),
     ("loss",): ("loss before training", "╍╍ loss", GREY, "dash"),
 }
+_MOVED, _APART = 0.25, 0.05  # of a share of the variance, before a title says so
 _SURE = 0.95  # share of resamples before a title says so
 
 
@@ -64,10 +65,11 @@ def tokens(results: Mapping[str, Any]) -> go.Figure:
     ]  # fmt: skip
     present(
         fig,
-        claim=_tokens_claim(argmin, gradient),
+        claim=_tokens_claim(argmin, gradient, variances["later"]["gradient"]),
         how=f"Above: trained on {min(spent):,.0f} to {max(spent):,.0f} tokens in {results['design']['updates']} "
         f"updates, 95 % over {results['design']['seeds']} seeds. Below: foretold from a first look at "
-        f"{results['design']['pilot']['prompts']} prompts; large dots are within 5 % of the least.",
+        f"{results['design']['pilot']['prompts']} prompts; large dots are within 5 % of the least. "
+        f"K = {argmin['k']} is best in {share:.0%} of resamples.",
         alt="Two panels over K. KL at the end: "
         + ", ".join(f"{arms[f'k{k}']['final']['kl']['mean']:.3f} at K = {k}" for k in ks)
         + f". The best K of {share:.0%} of resamples is {argmin['k']}. Variance of the "
@@ -90,13 +92,15 @@ def _foretold(variances: Mapping[str, Any], where: tuple[str, ...]) -> Mapping[s
     return variances
 
 
-def _tokens_claim(argmin: Mapping[str, Any], gradient: Mapping[str, Any]) -> str:
-    """Does the K that trains best at the end lie among those foretold, in how many resamples?"""
+def _tokens_claim(argmin: Mapping[str, Any], gradient: Mapping[str, Any], later: Mapping[str, Any]) -> str:
+    """Does the K that trains best at the end lie among those foretold before training, or only a little later?"""
     inside = argmin["in_flat"]["gradient"]
     if inside >= _SURE:
         return f"At equal tokens K = {argmin['k']} trains best, as the gradient's variance foretold"
     if inside <= 1 - _SURE:
-        return f"At equal tokens K = {argmin['k']} trains best; the gradient's variance foretold K = {gradient['best']}"
+        if argmin["k"] in later["flat"]:
+            return "Measured before training the variance misleads; a little later it points to the best K"
+        return f"At equal tokens K = {argmin['k']} ends lowest; the gradient's variance foretold K = {gradient['best']}"
     return f"The gradient's variance foretold K = {gradient['best']}; which K trains best is too close to call"
 
 
@@ -177,7 +181,7 @@ def variance_bars(results: Mapping[str, Any]) -> go.Figure:
     pilot = results["design"]["pilot"]
     return present(
         fig,
-        claim=_variance_claim({of: shares[of, "before"] for of in ("loss", "gradient")}),
+        claim=_variance_claim(shares),
         how=f"Between prompts, and within the responses to one. From {pilot['prompts']} prompts with "
         f"{pilot['responses']} responses, before training and after a little of it, mean over "
         f"{results['design']['seeds']} seeds.",
@@ -191,11 +195,16 @@ def variance_bars(results: Mapping[str, Any]) -> go.Figure:
     ).update_layout(margin_t=80, barmode="stack")
 
 
-def _variance_claim(shares: Mapping[str, float]) -> str:
-    """How far apart the two answers are."""
-    gap = shares["gradient"] - shares["loss"]
-    if gap > 0.05:
+def _variance_claim(shares: Mapping[tuple[str, str], float]) -> str:
+    """Does training move the gradient's variance, or do loss and gradient differ, or neither?"""
+    moved = shares["gradient", "later"] - shares["gradient", "before"]
+    if moved > _MOVED:
+        return "A little training turns the variance from prompts to responses"
+    if moved < -_MOVED:
+        return "A little training turns the variance from responses to prompts"
+    gap = shares["gradient", "before"] - shares["loss", "before"]
+    if gap > _APART:
         return "The gradient sees more of the luck of the response than the loss does"
-    if gap < -0.05:
+    if gap < -_APART:
         return "The gradient sees less of the luck of the response than the loss does"
     return "Loss and gradient share their variance alike between prompts and responses"
