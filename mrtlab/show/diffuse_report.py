@@ -146,7 +146,8 @@ def _loss(results: Mapping[str, Any]) -> str:
     steps, losses = [int(step) for step, _ in points], [float(loss) for _, loss in points]
     trained = sum(row["use"] == "train" for row in results["prompts"])
     floor = results["floor"] / trained
-    window = max(1, len(losses) // 20)
+    a_pass = -(-trained // results["settings"]["batch_prompts"])  # steps; prompts have floors of their own
+    window = min(len(losses), max(1, len(losses) // 20, round(a_pass * len(losses) / steps[-1])))
     smooth = [sum(losses[max(0, i - window + 1) : i + 1]) / min(i + 1, window) for i in range(len(losses))]
     y = svg.round_steps(max(*losses, floor), low=min(*losses, floor))
     x = svg.round_steps(steps[-1], low=0)
@@ -157,10 +158,11 @@ def _loss(results: Mapping[str, Any]) -> str:
     parts += [svg.line((0.0, floor), (float(axes.x[1]), floor), axes, kind="mean")]
     early = " It stopped early, near enough to the floor." if results["stopped_early"] else ""
     return sheet.figure(
-        f"The loss ends at {smooth[-1]:.2f} nats; no model can get below {floor:.2f}",
+        f"The loss of a pass ends at {smooth[-1]:.2f} nats; no model can get below {floor:.2f}",
         svg.chart(parts, alt=f"Loss over {steps[-1]} steps, and its floor at {floor:.3g} nats."),
         "Each dot is the loss of a step, on its own prompts, with what the anchor adds; the line is a mean over "
-        f"{window} of them. The straight line is the floor, the mean entropy of the targets.{early}",
+        f"{window} of them, a whole pass at least. The straight line is the floor of a pass, the mean entropy of the "
+        f"targets; a prompt with few answers has a lower one of its own.{early}",
         "",
     )
 
