@@ -19,6 +19,7 @@ from mrtlab.cli_common import examples, fail, lm_needed, loaded, shown, stoppabl
 
 if TYPE_CHECKING:
     from mrtlab.data.records import Prompt
+    from mrtlab.lm import shelf
     from mrtlab.lm.pretrain import Progress
 
 MODELS_EXAMPLES = examples("mrtlab models", "mrtlab models my-model --json")
@@ -30,7 +31,10 @@ PRETRAIN_EXAMPLES = examples("mrtlab pretrain my-model", "mrtlab pretrain big-mo
 _BAR = 24  # characters of the longest bar
 _LINE_S = 10.0  # between two lines of progress in a log file
 
-ModelOption = Annotated[str, typer.Option(help="embedded, a folder, or a Hugging Face name such as Qwen/Qwen3-0.6B.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(help="embedded, a folder with a model or an adapter, or a Hugging Face name such as Qwen/Qwen3-0.6B."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, or cuda.")]
 
 
@@ -40,16 +44,47 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show which models can be loaded, and whether the embedded one is the one that was frozen."""
+    """Show which models can be loaded, and whether the embedded one is the one that was frozen.
+
+    Of a folder with an adapter: which model it belongs to, and what it was trained on.
+    """
     from mrtlab.lm import shelf
 
-    found = [("embedded", shelf.look(shelf.EMBEDDED)), *((str(f), shelf.look(f)) for f in folders or [])]
-    for name, model in found[1:]:
-        if model is None:
-            fail(f"{name} holds no {shelf.WEIGHTS}: give a folder that `mrtlab pretrain` or save_pretrained made", 2)
+    found = [("embedded", shelf.look(shelf.EMBEDDED)), *((str(f), _looked_at(f)) for f in folders or [])]
     if as_json:
         typer.echo(json.dumps([_model_json(name, model) for name, model in found], indent=2, ensure_ascii=False))
         return
+    _print_models([(name, model) for name, model in found if not isinstance(model, shelf.Adapter)])
+    _print_adapters([(name, model) for name, model in found if isinstance(model, shelf.Adapter)])
+    typer.echo(
+        "As --model, every command also takes a folder with a saved model or an adapter, and the name of a causal\n"
+        "language model on the Hugging Face hub, such as Qwen/Qwen3-0.6B, which is downloaded once.\n"
+        "Make one: mrtlab pretrain FOLDER, or an adapter: mrtlab train mrt FILE --out FOLDER"
+    )
+
+
+def _looked_at(folder: Path) -> "shelf.Shelved | shelf.Adapter":
+    """The model or adapter in a folder, or one sentence on why there is none."""
+    from mrtlab.lm import shelf
+
+    try:
+        model = shelf.look_at_adapter(folder) or shelf.look(folder)
+    except ValueError as error:
+        fail(str(error), 2)
+    if model is None and not folder.is_dir():
+        fail(f"there is no folder {folder}: check the name; a model on the hub is not looked up here", 2)
+    if model is None and (folder / "run.json").is_file():
+        fail(f"{folder} holds a run of mrtlab train that is not finished: give its command again with --resume", 2)
+    if model is None:
+        fail(
+            f"{folder} holds no {shelf.WEIGHTS} and no {shelf.ADAPTER_WEIGHTS}: give a folder that `mrtlab pretrain`, "
+            "`mrtlab train` or save_pretrained made",
+            2,
+        )
+    return model
+
+
+def _print_models(found: "list[tuple[str, shelf.Shelved | None]]") -> None:
     table = Table("model", "parameters", "file", "check", "SHA-256", "card", box=box.SIMPLE_HEAD)
     for name, model in found:
         if model is None:
@@ -57,20 +92,29 @@ def models(
         else:
             size = f"{model.bytes / 1e6:.1f} MB"
             card = str(model.card or "none")
-            table.add_row(name, f"{model.parameters:,}", size, model.check, f"{model.sha256[:12]}...", card)
+            table.add_row(shown(name), f"{model.parameters:,}", size, model.check, f"{model.sha256[:12]}...", card)
     Console().print(table)
-    typer.echo(
-        "As --model, every command also takes a folder with a saved model, and the name of a causal language model\n"
-        "on the Hugging Face hub, such as Qwen/Qwen3-0.6B, which is downloaded once.\n"
-        "Make one: mrtlab pretrain FOLDER"
-    )
+
+
+def _print_adapters(found: "list[tuple[str, shelf.Adapter]]") -> None:
+    for name, adapter in found:
+        table = Table("adapter", shown(name), box=box.SIMPLE_HEAD)
+        rank = "" if adapter.rank is None else f"rank {adapter.rank}, "
+        table.add_row("base model", shown(adapter.base or "not said; write it into adapter_config.json"))
+        table.add_row("weights", f"{rank}{adapter.parameters:,} parameters, {adapter.bytes / 1e6:.1f} MB")
+        table.add_row("SHA-256", f"{adapter.sha256[:12]}...")
+        table.add_row("trained on", shown(adapter.trained_on or "not said: there is no run.json"))
+        Console().print(table)
 
 
 def _model_json(name: str, model: Any) -> dict[str, Any]:
     if model is None:
         return {"name": name, "present": False}
-    content = {field: getattr(model, field) for field in ("parameters", "bytes", "sha256", "check", "recipe")}
-    return {"name": name, "present": True, "folder": str(model.folder), "card": _text(model.card)} | content
+    own = ("check", "recipe") if hasattr(model, "check") else ("base", "rank", "trained_on")
+    content = {field: getattr(model, field) for field in ("parameters", "bytes", "sha256", *own)}
+    kind = "model" if hasattr(model, "check") else "adapter"
+    place = {"folder": str(model.folder), "card": _text(model.card)}
+    return {"name": name, "present": True, "kind": kind} | place | content
 
 
 def _text(path: Path | None) -> str | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,7 +143,8 @@ def mrt(
     except ValueError as error:
         fail(_as_option(f"{data}: {error}"), 2)
     except OSError as error:
-        fail(f"cannot write to {out}: {error.strerror or error}", 1)
+        kept = "; what was done is kept: make room, then repeat the command with --resume" if out.is_dir() else ""
+        fail(f"cannot write to {out}: {error.strerror or error}{kept}", 1)
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
@@ -183,6 +185,11 @@ def check_folder(out: Path, settings: Any, base: str, source: dict[str, str], re
         found = read_run(out)
     except RecordError as error:
         fail(f"{error} Delete the folder {out}, or give another", 2)
+    try:  # now, not after everything was measured
+        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
+            pass
+    except OSError as error:
+        fail(f"cannot write to {out}: {error.strerror}", 1)
     if found is None:
         if out.is_dir() and any(out.iterdir()):
             fail(f"{out} is not empty and holds no run of this command: give the name of another folder", 2)

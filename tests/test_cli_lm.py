@@ -87,7 +87,10 @@ class TestModels:
     def test_without_the_embedded_model_and_with_an_empty_folder(self, place, monkeypatch):
         monkeypatch.setattr(shelf, "EMBEDDED", place)
         assert "not in this installation" in call("models").stdout
-        assert "holds no model.safetensors" in complaint("models", ".")
+        assert "holds no model.safetensors and no adapter_model.safetensors" in complaint("models", ".")
+        assert "there is no folder gone" in complaint("models", "gone")
+        (place / "run.json").write_text("{}")
+        assert "give its command again with --resume" in complaint("models", ".")
 
 
 class TestSample:

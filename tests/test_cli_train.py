@@ -159,6 +159,7 @@ SAID = {
     "fields.jsonl": "say which it is with --prompt-column",
     "some.jsonl": "some.jsonl, line 2: the prompt of line 1 again: only some of its responses have scores",
     "missing.jsonl": "missing.jsonl: there is no such file",
+    ".": "this is a folder. Give the name of a file in it",
 }
 
 
@@ -322,6 +323,27 @@ class TestStopped:
         lines("answers.jsonl", rows(7))
         assert "is not the file that the run in a began with" in complaint(*words(tiny_folder, "a"), "--resume")
 
+    def test_a_full_disk_is_said_and_the_run_goes_on_later(self, tiny_folder):
+        """A limit on the size of files stands for the disk: weights are larger, run.json is not."""
+        resource = pytest.importorskip("resource", reason="there are no such limits here")
+        lines("answers.jsonl", rows())
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        try:
+            said = complaint(*words(tiny_folder, "full"), code=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert "cannot write to full" in said
+        assert "repeat the command with --resume" in said
+        call(*words(tiny_folder, "full"), "--resume")
+
+    def test_a_place_where_nothing_can_be_written_is_refused_at_once(self, tiny_folder):
+        if not Path("/proc/self").is_dir():
+            pytest.skip("there is no /proc here")
+        result = call(*words(tiny_folder, "/proc/adapter"), code=1)
+        assert "cannot write to /proc/adapter" in result.stderr
+        assert "measured" not in result.stderr
+
     def test_ctrl_c_says_how_to_go_on(self, place, tiny_folder):
         lines("answers.jsonl", rows(36))
         child = start(tiny_folder, "a")
@@ -352,6 +374,29 @@ class TestAdapters:
         with pytest.raises(ValueError, match="without its weights"):
             load_model("a", device="cpu")
 
+    def test_models_says_what_it_is(self, folder):
+        text = re.sub(r"\s+", " ", call("models", "a").stdout)
+        assert "base model embedded" in text
+        assert "rank 4" in text
+        assert "answers.jsonl, 9 prompts, random 8 responses, 1 epochs" in text
+        content = json.loads(call("models", "a", "--json").stdout)[1]
+        assert (content["kind"], content["base"], content["rank"]) == ("adapter", "embedded", 4)
+        assert content["parameters"] == sum(
+            weight.numel() for weight in load_file("a/adapter_model.safetensors").values()
+        )
+
+    def test_models_without_a_run_or_with_a_damaged_one(self, folder):
+        (folder / "run.json").unlink()
+        assert "there is no run.json" in call("models", "a").stdout
+        (folder / "adapter_config.json").write_text("{")
+        assert "is no JSON object" in complaint("models", "a")
+
+    def test_every_command_takes_it(self, folder):
+        assert json.loads(call("sample", "Name fruit 1.", "--n", 3, "--model", "a", "--json").stdout)["n"] == 3
+        assert call("evaluate", "--data", "answers.jsonl", "--model", "a").stdout
+        gate = call("evaluate", "--gate", "--n-questions", 1, "--model", "a", "--json", code=3)
+        assert json.loads(gate.stdout)["gate"]
+
     def test_the_embedded_base_is_found_wherever_the_package_lies(self, folder, place, tiny_folder, monkeypatch):
         monkeypatch.setattr(shelf, "EMBEDDED", shutil.copytree(tiny_folder, place / "elsewhere"))
         model, tokenizer = load_model(str(folder), device="cpu")
@@ -380,9 +425,10 @@ def start(model, out):
 
 
 def wait_for(child, ready):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # a busy machine; the test's point is what happens afterwards
     while not ready() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert ready() or child.poll() is not None, "nothing happened for five minutes"
     assert child.poll() is None, child.communicate()[1][-2000:]
 
 

@@ -15,9 +15,6 @@ from mrtlab.lm import shelf
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 
-_ADAPTER = "adapter_config.json"
-_ADAPTER_WEIGHTS = "adapter_model.safetensors"
-
 _log = logging.getLogger("mrtlab")
 
 
@@ -41,7 +38,7 @@ def load_model(
         ValueError: the device or dtype is unknown or absent, or the model cannot be found; with the remedy.
     """
     place, number = find_device(device), _dtype(dtype, device)
-    if (Path(name) / _ADAPTER).is_file():
+    if (Path(name) / shelf.ADAPTER).is_file():
         return _with_adapter(name, device=device, dtype=dtype, attention=attention)
     source = _source(name)
     try:
@@ -93,15 +90,17 @@ def _with_adapter(name: str, **options: Any) -> tuple[Any, Any]:
     """A base model with the adapter of a folder merged into it, so that it is a model like any other."""
     folder = Path(name)
     try:
-        base = json.loads((folder / _ADAPTER).read_text("utf-8")).get("base_model_name_or_path")
+        base = json.loads((folder / shelf.ADAPTER).read_text("utf-8")).get("base_model_name_or_path")
     except (ValueError, AttributeError):
         base = None
     if not isinstance(base, str) or not base or Path(base).absolute() == folder.absolute():
         raise ValueError(
-            f"{name} holds an adapter whose {_ADAPTER} names no base model: write it into base_model_name_or_path"
+            f"{name} holds an adapter whose {shelf.ADAPTER} names no base model: write it into base_model_name_or_path"
         )
-    if not (folder / _ADAPTER_WEIGHTS).is_file():
-        raise ValueError(f"{name} holds an adapter without its weights: expected {_ADAPTER_WEIGHTS} beside {_ADAPTER}")
+    if not (folder / shelf.ADAPTER_WEIGHTS).is_file():
+        raise ValueError(
+            f"{name} holds an adapter without its weights: expected {shelf.ADAPTER_WEIGHTS} beside {shelf.ADAPTER}"
+        )
     try:
         from peft import PeftModel
     except ImportError:
@@ -110,7 +109,7 @@ def _with_adapter(name: str, **options: Any) -> tuple[Any, Any]:
         model, tokenizer = load_model(base, **options)
     except ValueError as error:
         raise ValueError(
-            f"cannot load the base model of the adapter {name}: {error}. The adapter's {_ADAPTER} says which it is"
+            f"cannot load the base model of the adapter {name}: {error}. The adapter's {shelf.ADAPTER} says which it is"
         ) from error
     try:
         with warnings.catch_warnings():

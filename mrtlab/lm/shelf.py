@@ -10,6 +10,9 @@ EMBEDDED = Path(__file__).parent / "embedded"
 WEIGHTS = "model.safetensors"
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 CARD = "README.md"
+ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_RUN = "run.json"  # of `mrtlab train`
 _FROZEN = (WEIGHTS, "config.json", "tokenizer.json")
 
 
@@ -37,6 +40,81 @@ class Shelved:
     def card(self) -> Path | None:
         """Its model card, if there is one."""
         return path if (path := self.folder / CARD).is_file() else None
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter of peft's in a folder: what is added to a base model.
+
+    Attributes:
+        folder: where it is.
+        base: name of the model that it belongs to; None if it does not say.
+        rank: of its matrices, None if it has none.
+        parameters: how many numbers its weights hold.
+        bytes: size of the file of weights.
+        sha256: fingerprint of that file, 64 hexadecimal digits.
+        run: what its training kept in run.json, if it was made by `mrtlab train`.
+    """
+
+    folder: Path
+    base: str | None
+    rank: int | None
+    parameters: int
+    bytes: int
+    sha256: str
+    run: dict[str, Any] | None
+
+    @property
+    def card(self) -> Path | None:
+        """Its model card, if there is one."""
+        return path if (path := self.folder / CARD).is_file() else None
+
+    @property
+    def trained_on(self) -> str | None:
+        """File, prompts, rule and epochs of its training, as far as they are known."""
+        if not self.run or "source" not in self.run:
+            return None
+        said = [str(self.run["source"].get("file"))]
+        if (count := self.run.get("prompts", {}).get("train")) is not None:
+            said.append(f"{count:,} prompts")
+        settings = self.run.get("settings", {})
+        if choice := settings.get("choice"):
+            said.append("all responses" if choice["rule"] == "all" else f"{choice['rule']} {choice['k']} responses")
+        if "epochs" in settings:
+            said.append(f"{settings['epochs']} epochs")
+        return ", ".join(said)
+
+
+def look_at_adapter(folder: Path) -> Adapter | None:
+    """The adapter in a folder, or None if there is none with its weights in safetensors.
+
+    Raises:
+        ValueError: its configuration is no JSON object.
+    """
+    weights = folder / ADAPTER_WEIGHTS
+    if not weights.is_file() or not (folder / ADAPTER).is_file():
+        return None
+    config = _object(folder / ADAPTER)
+    if config is None:
+        raise ValueError(f"{folder / ADAPTER} is no JSON object: copy or train the adapter anew")
+    return Adapter(
+        folder=folder,
+        base=config.get("base_model_name_or_path") or None,
+        rank=config.get("r"),
+        parameters=_count(weights),
+        bytes=weights.stat().st_size,
+        sha256=_sha256(weights),
+        run=_object(folder / _RUN),
+    )
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None if there is none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def look(folder: Path) -> Shelved | None:

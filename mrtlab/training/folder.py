@@ -1,6 +1,8 @@
 """The folder of a training run: its journal, its checkpoints, and what is saved at the end. Shared by all trainers."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,28 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """A full disk as an `OSError`, whatever the library that met it makes of it.
+
+    >>> with writing():
+    ...     raise RuntimeError("PytorchStreamWriter failed writing file data/1: file write failed")
+    Traceback (most recent call last):
+    OSError: PytorchStreamWriter failed writing file data/1: file write failed
+    """
+    from safetensors import SafetensorError  # here: whoever only reads a run needs no such library
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    except RuntimeError as error:
+        if not any(name in str(error) for name in ("PytorchStreamWriter", "inline_container")):
+            raise
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+@writing()
 def save_model(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: bool, how: str) -> None:
     """Write into a folder beside, then move: files that are seen are whole, and the configuration comes last.
 

@@ -13,6 +13,7 @@ from transformers import Trainer, TrainingArguments
 from mrtlab.data.records import Record
 from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.training.choose import Choice
+from mrtlab.training.folder import writing
 from mrtlab.training.groups import Batch, GroupBatches, Groups, GroupSet, collator
 
 Normalisation = Literal["token", "response", "prompt"]
@@ -113,7 +114,8 @@ class MultiResponseTrainer(Trainer):
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        with writing():
+            super()._save_checkpoint(model, trial)
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             (folder / _WHOLE).touch()
