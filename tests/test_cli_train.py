@@ -323,6 +323,12 @@ class TestStopped:
         lines("answers.jsonl", rows(7))
         assert "is not the file that the run in a began with" in complaint(*words(tiny_folder, "a"), "--resume")
 
+    def test_what_was_left_out_is_said_before_too_little_is_left(self, tiny_folder):
+        lines("answers.jsonl", [{"prompt": "p", "responses": ["a", "b"]}, {"prompt": "x " * 3000, "responses": ["a"]}])
+        result = call(*words(tiny_folder, "a"), "--max-length", 64, code=2)
+        assert "left out: 1, and with them 1 prompts" in result.stderr
+        assert "there is one prompt, so none can be held out" in result.stderr.splitlines()[-1]
+
     def test_a_full_disk_is_said_and_the_run_goes_on_later(self, tiny_folder):
         """A limit on the size of files stands for the disk: weights are larger, run.json is not."""
         resource = pytest.importorskip("resource", reason="there are no such limits here")

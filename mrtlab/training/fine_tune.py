@@ -185,6 +185,9 @@ def fine_tune(
     limit = getattr(text_config(model), "max_position_embeddings", None)
     longest = min((n for n in (settings.max_length, limit) if n is not None), default=None)
     usable, notes = fitting(records, tokenizer, longest)
+    for sentence in notes:  # first: what was left out may be why the rest is too little
+        watch.note(sentence)
+    told = len(notes)
     if not usable:
         raise ValueError(f"no response fits into {longest} tokens with its prompt: shorten them, or raise max_length")
     train, held_out = split(usable, share=settings.eval_share, seed=settings.seed)
@@ -204,7 +207,7 @@ def fine_tune(
             f"The peak learning rate, {lr:g}, is what people commonly take for a model of this size; it was not tuned "
             "here. If the loss climbs, or hardly moves, try another."
         )
-    for sentence in notes:
+    for sentence in notes[told:]:
         watch.note(sentence)
     if settings.lora_rank:
         model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
