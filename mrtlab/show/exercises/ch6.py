@@ -262,8 +262,10 @@ from mrtlab.lm.models import load_model
 from mrtlab.show.exercises import check
 
 model, tokenizer = load_model("embedded")
+def logp_of(prompt, answers):
+    return answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
+
 def parts(prompt, answers, truth):
-    logp = answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
     return ...
 
 check("ch6.parts", parts)
@@ -275,8 +277,11 @@ from mrtlab.lm.models import load_model
 from mrtlab.show.exercises import check
 
 model, tokenizer = load_model("embedded")
+def logp_of(prompt, answers):
+    return answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
+
 def parts(prompt, answers, truth):
-    logp = answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
+    logp = logp_of(prompt, answers)
     m = np.exp(logp).sum()
     return -np.log(m), (truth * np.log(truth / (np.exp(logp) / m))).sum()
 
