@@ -21,7 +21,7 @@ from mrtlab.lab import (
     callings_selectors,
 )
 from mrtlab.lab.callings_data import exam
-from mrtlab.show.figures import ch6, ch6_budget, ch6_choices, ch6_portraits, theme
+from mrtlab.show.figures import ch6, ch6_budget, ch6_choices, ch6_keep, ch6_portraits, theme
 
 NAMES = ("callings_grid", "callings_selectors", "callings_clusters", "callings_budget", "callings_keep")
 JOBS = len(words.JOBS)
@@ -151,7 +151,7 @@ def draw_all(found):
     if budget := found.get("callings_budget"):
         drawn |= {name: getattr(ch6_budget, name)(budget) for name in ("tokens", "cuts", "variance_bars")}
     if keep := found.get("callings_keep"):
-        drawn["kept"] = ch6_choices.what_is_kept(keep)
+        drawn["kept"] = ch6_keep.what_is_kept(keep)
     return drawn
 
 
@@ -343,4 +343,4 @@ def test_the_title_of_what_is_kept_follows_it(kl, right, title):
         f"way {i}": {"minus_full": {"kl": {"lo": a}, "right": {"lo": b}}}
         for i, (a, b) in enumerate(zip(kl, right, strict=True))
     }
-    assert title in ch6_choices._kept_claim(ways)
+    assert title in ch6_keep._kept_claim(ways)

@@ -19,13 +19,6 @@ NAMES = {
 }
 _SYMBOL = {"random": "circle", "softmax": "diamond", "top": "square", "diverse": "triangle-up",
            "quality-diverse": "circle"}  # fmt: skip
-WAYS = {
-    "full": "every weight",
-    "gentle": "every weight, gently",
-    "adapter": "adapter",
-    "rehearsal": "with facts",
-    "adapter-rehearsal": "adapter with facts",
-}
 _AGAINST = {
     "diversity": "chance that two answers differ",
     "other": "mean score by the other judge",
@@ -327,62 +320,3 @@ def _pays_claim(minus: Mapping[str, Mapping[str, float]]) -> str:
     if redundant:
         return "Responses pay less where prompts repeat; how much answers differ makes no clear difference"
     return "What four responses gain over one, in three worlds"
-
-
-def what_is_kept(results: Mapping[str, Any]) -> go.Figure:
-    """KL to the truth against old facts still right, a labelled point for each way of learning the same pairs.
-
-    Args:
-        results: of `callings_keep`.
-    """
-    ways, design = results["ways"], results["design"]
-    # Facts that were rehearsed say nothing about protection, so only the other half is on the axis.
-    points = {way: (one["others"]["after"]["right"], one["kl"]) for way, one in ways.items()}
-    before = ways["full"]["others"]["before"]["right"]["mean"]
-    span = [[-0.06, 1.12], _wide([0.0, *(end for _, y in points.values() for end in (y["lo"], y["hi"]))])]
-    span[1][0] = 0.0
-    fig = go.Figure()
-    _name_points(fig, {WAYS[way]: point for way, point in points.items()}, span, panel=(_PHONE[0], 2 * _PHONE[1]))
-    for way, (x, y) in points.items():
-        adapter, rehearsed = design["rank"][way] > 0, design["rehearsed"][way] > 0
-        fig.add_scatter(
-            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", cliponaxis=False,
-            error_x=interval([x], GREY), error_y=interval([y], GREY),
-            marker={"color": MULTI, "size": 11, "line": {"width": 2, "color": MULTI},
-                    "symbol": ("diamond" if adapter else "circle") + "-open" * (not rehearsed)},
-            hovertemplate=f"{WAYS[way]}: %{{x:.0%}} of facts, %{{y:.3f}} nats<extra></extra>",
-        )  # fmt: skip
-    fig.add_vline(x=round(before, 3), line={"color": GREY, "width": 1.5, "dash": "dot"})
-    label(fig, f"before: {before:.0%}", x=before, y=1.01, colour=GREY, yref="paper", xanchor="right",
-          yanchor="bottom")  # fmt: skip
-    fig.update_xaxes(title="old facts right, of those never rehearsed", range=span[0], tickformat=".0%",
-                     tickvals=[0, 0.25, 0.5, 0.75, 1])  # fmt: skip
-    fig.update_yaxes(title="KL to the truth (nats)", range=span[1])
-    return present(
-        fig,
-        claim=_kept_claim(ways),
-        how=f"Down and to the right is better. Diamonds: an adapter. Filled: known facts among the pairs. The same "
-        f"{design['prompts'] * design['k']:,} pairs everywhere; bars: 95 % over {design['seeds']} seeds.",
-        alt="; ".join(
-            f"{WAYS[way]}: {y['mean']:.2f} nats and {x['mean']:.0%} of the facts" for way, (x, y) in points.items()
-        )
-        + f". Before training {before:.0%}.",
-        columns=["way", "KL (nats)", "95 % from", "to", "facts right", "95 % from", "to", "rehearsed facts right"],
-        rows=[[WAYS[way], *three(y), *three(x), ways[way]["rehearsed"]["after"]["right"]["mean"]]
-              for way, (x, y) in points.items()],
-        artifact="callings_keep.book",
-        height=460,
-    ).update_layout(margin_t=84)  # fmt: skip
-
-
-def _kept_claim(ways: Mapping[str, Any]) -> str:
-    """Which ways clearly keep more facts than training every weight, and whether each of them costs the law."""
-    kept = {way: one["minus_full"]["kl"] for way, one in ways.items() if one["minus_full"]["right"]["lo"] > 0}
-    if not kept:
-        return "No way of learning the pairs clearly keeps more old facts"
-    free = [way for way, kl in kept.items() if kl["lo"] <= 0]
-    if not free:
-        return "What keeps old facts costs some of the new law"
-    if len(free) == len(kept):
-        return "Old facts can be kept, and the new law shows no clear price"
-    return "Some ways keep old facts at no clear price in the new law, others pay"
