@@ -160,7 +160,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_next_call_does(monkeypatch):
 def test_the_ledger_lists_every_claim_with_its_state():
     text = call("claims").stdout
     assert all(f"MRT-{number:02}" in text for number in range(1, 20))
-    assert "planned, chapter 6" in text
+    assert "planned, chapter" in text
     assert "no artifact yet" in text
     assert f"0 of {len(claims.CLAIMS)} claims judged" in text
 
@@ -175,7 +175,7 @@ def test_claims_as_json():
     entries = json.loads(call("claims", "--json").stdout)
     assert len(entries) == len(claims.CLAIMS)
     one = json.loads(call("claims", "MRT-05", "--json").stdout)
-    assert one == entries[4]
+    assert one == next(entry for entry in entries if entry["id"] == "MRT-05")
     assert (one["status"], one["verdict"], one["artifact"]) == (
         "no artifact yet",
         None,

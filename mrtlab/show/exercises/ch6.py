@@ -251,7 +251,8 @@ $$
 $$
 
 Write `parts(prompt, answers, truth)`, the two numbers in nats for the embedded model before any training. `truth` holds
-the probability of each of `answers`. The line that scores them is there; `logp` is an array like `truth`.
+the probability of each of `answers`. The model's log-probabilities of them, in the same order, are
+`answer_logprobs(model, tokenizer, prompt, answers).double().numpy()`.
 
 The check asks about jobs: a model that says one of the listed jobs 38 times of 100 has a validity part of 0.97.
 """,
@@ -262,9 +263,6 @@ from mrtlab.lm.models import load_model
 from mrtlab.show.exercises import check
 
 model, tokenizer = load_model("embedded")
-def logp_of(prompt, answers):
-    return answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
-
 def parts(prompt, answers, truth):
     return ...
 
@@ -277,11 +275,8 @@ from mrtlab.lm.models import load_model
 from mrtlab.show.exercises import check
 
 model, tokenizer = load_model("embedded")
-def logp_of(prompt, answers):
-    return answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
-
 def parts(prompt, answers, truth):
-    logp = logp_of(prompt, answers)
+    logp = answer_logprobs(model, tokenizer, prompt, answers).double().numpy()
     m = np.exp(logp).sum()
     return -np.log(m), (truth * np.log(truth / (np.exp(logp) / m))).sum()
 
