@@ -400,6 +400,8 @@ class TestAdapters:
     def test_every_command_takes_it(self, folder):
         assert json.loads(call("sample", "Name fruit 1.", "--n", 3, "--model", "a", "--json").stdout)["n"] == 3
         assert call("evaluate", "--data", "answers.jsonl", "--model", "a").stdout
+        plan = json.loads(call("plan", "answers.jsonl", "--model", "a", "--measure-prompts", 3, "--json").stdout)
+        assert plan["weights"] == "all trainable weights"
         gate = call("evaluate", "--gate", "--n-questions", 1, "--model", "a", "--json", code=3)
         assert json.loads(gate.stdout)["gate"]
 

@@ -119,7 +119,8 @@ def _with_adapter(name: str, **options: Any) -> tuple[Any, Any]:
         raise ValueError(f"cannot put the adapter {name} on {base}: {str(error).strip().splitlines()[0]}") from error
     if (folder / "tokenizer_config.json").is_file():
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    return merged.eval(), tokenizer
+    # peft freezes the base; a merged model is one like any other, to be trained or measured again.
+    return merged.requires_grad_(True).eval(), tokenizer
 
 
 def _source(name: str) -> str:
