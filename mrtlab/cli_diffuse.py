@@ -179,7 +179,8 @@ def _then(out: Path, results: dict[str, Any]) -> list[str]:
 
 
 def _print(out: Path, results: dict[str, Any]) -> None:
-    from mrtlab.show.diffuse_report import ANCHOR_COLUMNS, CHANGE_COLUMNS, anchor_rows, change_rows, headline
+    from mrtlab.show.diffuse_report import ANCHOR_COLUMNS, CHANGE_LABELS, anchor_rows, headline
+    from mrtlab.show.sheet import CHANGE_COLUMNS, change_rows
 
     typer.echo(headline(results))
     if results["stopped_early"]:
@@ -187,7 +188,8 @@ def _print(out: Path, results: dict[str, Any]) -> None:
     for use, change in results["change"].items():
         n = sum(row["use"] == use for row in results["prompts"])
         which = "trained" if use == "train" else "only measured"
-        _table(f"{n:,} prompts, {which}; means with 95 % intervals over prompts", CHANGE_COLUMNS, change_rows(change))
+        title = f"{n:,} prompts, {which}; means with 95 % intervals over prompts"
+        _table(title, CHANGE_COLUMNS, change_rows(change, CHANGE_LABELS))
     if results["anchors"]:
         _table("what is left of the base model on anchors", ANCHOR_COLUMNS, anchor_rows(results["anchors"]))
     typer.echo(f"Saved:  {out}")

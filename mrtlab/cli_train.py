@@ -304,7 +304,8 @@ def _then(out: Path, results: dict[str, Any]) -> list[str]:
 
 
 def _print(out: Path, results: dict[str, Any]) -> None:
-    from mrtlab.show.training_report import CHANGE_COLUMNS, change_rows, headline
+    from mrtlab.show.sheet import CHANGE_COLUMNS, change_rows
+    from mrtlab.show.training_report import CHANGE_LABELS, headline
 
     typer.echo(headline(results))
     for name, change in results["change"].items():
@@ -313,7 +314,7 @@ def _print(out: Path, results: dict[str, Any]) -> None:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in CHANGE_COLUMNS:
             table.add_column(column)
-        for row in change_rows(change):
+        for row in change_rows(change, CHANGE_LABELS):
             table.add_row(*row)
         typer.echo(f"{results['prompts'][name]:,} {_SETS[name]}, means with 95 % intervals over prompts")
         Console(highlight=False).print(table)

@@ -10,7 +10,6 @@ from mrtlab.data.records import Message, prompt_text
 from mrtlab.show import sheet, svg
 from mrtlab.show.evaluation import cut
 
-CHANGE_COLUMNS = ("measured", "before", "after", "change")
 ANCHOR_COLUMNS = (
     "anchors",
     "prompts",
@@ -21,7 +20,7 @@ ANCHOR_COLUMNS = (
     "after",
 )
 FAMILY_COLUMNS = ("family", "use", "prompts", "KL before", "KL after", "mass before", "mass after")
-_LABELS = {
+CHANGE_LABELS = {
     "kl": "KL(target ‖ model), nats",
     "validity_kl": "of that, mass off the list: −log m",
     "shape_kl": "of that, unevenness on the list",
@@ -62,20 +61,6 @@ def headline(results: Mapping[str, Any]) -> str:
     way = "fell" if after < before else "did not fall: it went"
     plural = "" if n == 1 else "s"
     return f"On {n:,} trained prompt{plural} the distance from the target {way} from {before:.2f} to {after:.2f} nats"
-
-
-def change_rows(change: Mapping[str, Any], *, line: str = "\n") -> list[list[str]]:
-    """A row for each number: before, after and change, each with its interval over prompts after `line`."""
-    rows = []
-    for name, label in _LABELS.items():
-        cells = [label]
-        for what in ("before", "after", "change"):
-            mean, low, high = change[name][what]
-            sign = "+" if what == "change" else ""
-            around = "all alike" if low == high else f"{low:{sign}.3f} to {high:{sign}.3f}"
-            cells.append(f"{mean:{sign}.3f}{line}{around}")
-        rows.append(cells)
-    return rows
 
 
 def anchor_rows(anchors: Mapping[str, Any]) -> list[list[str]]:
@@ -168,7 +153,7 @@ def _loss(results: Mapping[str, Any]) -> str:
 
 
 def _change(results: Mapping[str, Any], use: str) -> str:
-    table = sheet.table(CHANGE_COLUMNS, change_rows(results["change"][use], line="; "))
+    table = sheet.table(sheet.CHANGE_COLUMNS, sheet.change_rows(results["change"][use], CHANGE_LABELS, line="; "))
     n = sum(row["use"] == use for row in results["prompts"])
     return f'<h2>Before and after, {n:,} {_USES[use]}</h2>\n<div class="scroll">{table}</div>'
 

@@ -1,8 +1,9 @@
 """What the reports of the command share: one HTML file with figures and tables that opens offline and on a phone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 _STYLE = """
 :root { --ink: #1a1a1a; --single: #b84f00; --multi: #0072b2; --grey: #6b6b6b; --line: #e4e4e4; --page: #fff; }
@@ -95,3 +96,25 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[float, str]], str]], *, top: f
         )
         lines.append(f'<span>{escape(name)}</span><span class="track">{inside}</span><span>{escape(words)}</span>')
     return f'<div class="bars" role="img" aria-label="{escape(alt)}">{"".join(lines)}</div>'
+
+
+CHANGE_COLUMNS = ("measured", "before", "after", "change")
+
+
+def change_rows(change: Mapping[str, Any], labels: Mapping[str, str], *, line: str = "\n") -> list[list[str]]:
+    """A row for each labelled number: before, after and change, each with its interval over prompts after `line`.
+
+    >>> same = [1.0, 1.0, 1.0]
+    >>> change_rows({"kl": {"before": same, "after": same, "change": [0.0, 0.0, 0.0]}}, {"kl": "KL"}, line="; ")
+    [['KL', '1.000; all alike', '1.000; all alike', '+0.000; all alike']]
+    """
+    rows = []
+    for name, label in labels.items():
+        cells = [label]
+        for what in ("before", "after", "change"):
+            mean, low, high = change[name][what]
+            sign = "+" if what == "change" else ""
+            around = "all alike" if low == high else f"{low:{sign}.3f} to {high:{sign}.3f}"
+            cells.append(f"{mean:{sign}.3f}{line}{around}")
+        rows.append(cells)
+    return rows

@@ -12,8 +12,7 @@ from mrtlab.show.evaluation import cut
 from mrtlab.show.loss_curve import LossCurve
 from mrtlab.training.before_after import FEW
 
-CHANGE_COLUMNS = ("measured", "before", "after", "change")
-_LABELS = {
+CHANGE_LABELS = {
     "nll": "−log p of a response, nats",
     "mass": "mass on listed responses",
     "entropy": "entropy among them, nats",
@@ -52,20 +51,6 @@ def headline(results: Mapping[str, Any]) -> str:
     else:
         verdict = "Responses became likelier" if high < 0 else "Responses became less likely"
     return f"{verdict} on {_NAMES[name]} prompts: a response costs {after:.2f} nats, before it was {before:.2f}"
-
-
-def change_rows(change: Mapping[str, Any], *, line: str = "\n") -> list[list[str]]:
-    """A row for each number: before, after and change, each with its interval after `line`."""
-    rows = []
-    for name, label in _LABELS.items():
-        cells = [label]
-        for what in ("before", "after", "change"):
-            mean, low, high = change[name][what]
-            sign = "+" if what == "change" else ""
-            around = "all alike" if low == high else f"{low:{sign}.3f} to {high:{sign}.3f}"
-            cells.append(f"{mean:{sign}.3f}{line}{around}")
-        rows.append(cells)
-    return rows
 
 
 def training_report(
@@ -150,7 +135,7 @@ def _prompts(results: Mapping[str, Any], name: str) -> str:
 def _change(results: Mapping[str, Any], name: str) -> str:
     measured = len(results["before"][name]["nll"])
     some = "" if measured == results["prompts"][name] else f" {measured} of them, drawn at random, were measured."
-    table = sheet.table(CHANGE_COLUMNS, change_rows(results["change"][name], line="; "))
+    table = sheet.table(sheet.CHANGE_COLUMNS, sheet.change_rows(results["change"][name], CHANGE_LABELS, line="; "))
     title = f"Before and after, on {_NAMES[name]} prompts"
     return f'<h2>{title}</h2>\n<p>{results["prompts"][name]:,} prompts.{some}</p>\n<div class="scroll">{table}</div>'
 
