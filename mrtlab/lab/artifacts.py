@@ -137,22 +137,27 @@ def value(ref: str) -> Any:
 
 
 def lookup(tree: Any, path: str, *, name: str = "results") -> Any:
-    """Follow a dotted path into nested dicts and lists.
+    """Follow a dotted path into nested dicts and lists. A key may itself be a number with a dot, such as 0.2.
 
     Raises:
         LookupError: a step of the path does not exist; the message lists what does.
 
     >>> lookup({"arms": [{"sd": 1.5}]}, "arms.0.sd")
     1.5
+    >>> lookup({"stops": {"0.2": {"passes": 7}}}, "stops.0.2.passes")
+    7
     """
-    here, so_far = tree, name
-    for step in path.split("."):
+    here, so_far, steps = tree, name, path.split(".")
+    while steps:
         if isinstance(here, Mapping):
             choices = {str(key): key for key in here}
         elif isinstance(here, list):
             choices = {str(index): index for index in range(len(here))}
         else:
             choices = {}
+        step = steps.pop(0)
+        if step not in choices and steps and f"{step}.{steps[0]}" in choices:
+            step = f"{step}.{steps.pop(0)}"
         if step not in choices:
             known = ", ".join(choices) or "nothing, it is a single value"
             raise LookupError(f"{so_far} has no {step!r}; it has: {known}")
