@@ -18,6 +18,7 @@ from typing import Any
 import mrtlab
 
 _DIGITS = 6  # significant digits kept of a result: more would be noise in a diff
+_SUMMARY = re.compile(r'\{\s+("(?:hi|lo|mean)": -?[\d.]+(?:e[-+]?\d+)?,?\s+){3}\}')
 _NUMBER_LIST = re.compile(r"\[\s+((?:-?[\d.]+(?:e[-+]?\d+)?,?\s+)+)\]")
 
 
@@ -186,8 +187,15 @@ def rounded(tree: Any, *, name: str = "results") -> Any:
 
 
 def pretty(content: Any) -> str:
-    """JSON that reads and diffs well: keys in order, two spaces, each list of numbers on one line."""
+    """JSON that reads and diffs well: keys in order, two spaces, a list of numbers or a mean with its ends on one line.
+
+    >>> print(pretty({"tv": {"mean": 0.5, "lo": 0.25, "hi": 1}}), end="")
+    {
+      "tv": {"hi": 1, "lo": 0.25, "mean": 0.5}
+    }
+    """
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = _SUMMARY.sub(lambda m: "{" + " ".join(m[0][1:-1].split()) + "}", text)
     return _NUMBER_LIST.sub(lambda m: "[" + " ".join(m[1].split()) + "]", text) + "\n"
 
 

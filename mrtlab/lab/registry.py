@@ -266,7 +266,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "diffuse_transfer": Experiment(
         name="diffuse_transfer",
         purpose="How far do a few even prompts reach, and what do they cost? (DIF-01 to 05, 07, 10)",
-        load=_body("diffuse_transfer"),
+        load=_body("diffuse_transfer", "diffuse_transfer_summary"),
         sources=("mrtlab.lab.diffuse_transfer", "mrtlab.training.anchor", *_DIFFUSE),
         needs=("torch", "transformers", "peft"),
     ),
@@ -275,6 +275,26 @@ EXPERIMENTS: dict[str, Experiment] = {
         purpose="Ways to an even law at equal steps, and without training (DIF-06, 12 to 16)",
         load=_body("diffuse_methods"),
         sources=("mrtlab.lab.diffuse_methods", "mrtlab.lm.reshaped", "mrtlab.training.diffuse_rules", *_DIFFUSE),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "diffuse_film": Experiment(
+        name="diffuse_film",
+        purpose="What the embedded model says after every pass while it is taught to be even (chapter 7)",
+        load=_body("diffuse_film"),
+        sources=("mrtlab.lab.diffuse_film", *_DIFFUSE),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "diffuse_keep": Experiment(
+        name="diffuse_keep",
+        purpose="Does being taught evenness harm coherence: is other text still as likely? (DIF-10c)",
+        load=_body("diffuse_keep"),
+        sources=(
+            "mrtlab.lab.diffuse_keep",
+            "mrtlab.lab.diffuse_texts",
+            "mrtlab.training.anchor",
+            "mrtlab.training.mixing",
+            *_DIFFUSE,
+        ),
         needs=("torch", "transformers", "peft"),
     ),
     "published": Experiment(
