@@ -7,11 +7,13 @@ be uneven: what it does when it is taught to be even says nothing about a model 
 """
 
 from mrtlab.lab import claims_diffuse_rules as rules
+from mrtlab.lab.claims_diffuse_rules_keep import texts_kept
 from mrtlab.lab.verdicts import Claim, Rule
 
 PAPER = "zhang2024diffuse"
 TRANSFER = "diffuse_transfer"
 METHODS = "diffuse_methods"
+KEEP = "diffuse_keep"
 _FOLLOWED = " (Said by a paper that followed the one cited.)"
 _OURS = " (A sum of our own, not the paper's.)"
 
@@ -126,6 +128,17 @@ CLAIMS = (
         "Anchor of weight 1 on 40 of 80 facts, 8 a step, against none, paired by seed.",
         TRANSFER,
         rules.anchored,
+    ),
+    _claim(
+        "10c",
+        "Text that is not about picking stays as likely",
+        "A model that was taught evenness finds new text that has nothing to do with picking as likely as before."
+        + _OURS,
+        "Nats per token of new facts, stories and programs before and after, kind by kind, with a margin of 1 % of "
+        "perplexity; without an anchor and with one. It stands in for the paper's MT-Bench, which our model cannot "
+        "sit.",
+        KEEP,
+        texts_kept,
     ),
     _claim(
         "11",
