@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mrtlab.data.targets import Target
-from mrtlab.lab import claims_diffuse, diffuse_data, diffuse_methods, diffuse_transfer, experiments
+from mrtlab.lab import claims_diffuse, diffuse_data, diffuse_film, diffuse_methods, diffuse_transfer, experiments
 from mrtlab.lab.diffuse_learn import STOPS, numbers_of
 from mrtlab.lab.diffuse_methods import decoded_numbers
 from mrtlab.lab.diffuse_transfer import facts_of
@@ -154,6 +154,41 @@ def test_every_id_of_the_sheet_is_a_claim():
 
 
 def test_labels_are_unique(setting):
-    for module in (diffuse_transfer, diffuse_methods):
+    for module in (diffuse_transfer, diffuse_methods, diffuse_film):
         labels = [cell.label for cell in module.cells("smoke")]
         assert len(labels) == len(set(labels))
+
+
+def test_the_film_looks_after_every_pass(setting, monkeypatch):
+    monkeypatch.setattr(diffuse_film, "LR", 0.05)  # so that two passes show, even in a model that was taught nothing
+    found = experiments.run("diffuse_film", "smoke").results
+    for kind in diffuse_film.KINDS:
+        for name, one in found["shown"]["asked"].items():
+            law = np.array(found["shown"]["laws"][kind][name])
+            assert law.shape == (3, len(one["answers"]))
+            assert (law.sum(1) < 1.001).all()
+            both = [np.array(found["shown"]["laws"][k][name][0]) for k in diffuse_film.KINDS]
+            np.testing.assert_allclose(*both)  # before training the runs are one
+        told = found["over_seeds"][kind]
+        assert len(set(told["lesson"]["mass"]["mean"])) == 3  # a law of its own after every pass
+    words = found["shown"]["laws"]["mixed"]["never_flat"][0]
+    assert words == sorted(words, reverse=True)
+    assert found["shown"]["asked"]["small"]["answers"] == [str(v) for v in range(1, 11)]
+    assert diffuse_film.table(found).rows
+
+
+def test_numbers_of_the_film_by_hand():
+    found = diffuse_film._numbers([np.array([[0.5, 0.3], [0.5, 0.5]])] * 2)
+    assert found["tv"]["mean"] == pytest.approx([0.2, 0.0])
+    assert found["mass"]["mean"] == pytest.approx([0.8, 1.0])
+    assert found["top"]["mean"] == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_in_the_film_was_taught(seed):
+    taught = {t.prompt for t in diffuse_data.mixed(seed)} | {diffuse_data.one_range(seed, wide=False)[0][0].prompt}
+    questions = diffuse_film.asked(seed)
+    assert taught.isdisjoint(t.prompt for t in questions.values())
+    trained, others = diffuse_data.families(seed)
+    assert questions["taught"].family in trained
+    assert questions["other"].family in others
