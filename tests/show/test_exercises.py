@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, ch1, ch2, ch3, ch4, ch5, ch6, check, exercise_cells
+from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, check, engine, exercise_cells
 from mrtlab.show.exercises.grading import FunctionCheck, NumberCheck, show
 
-CHAPTERS = {str(n): chapter.EXERCISES for n, chapter in enumerate((ch1, ch2, ch3, ch4, ch5, ch6), start=1)}
+CHAPTERS = {str(n): getattr(engine, f"ch{n}").EXERCISES for n in range(1, 8)}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 NUMBERS = [e for e in EXERCISES.values() if isinstance(e.check, NumberCheck)]
 FUNCTIONS = [e for e in EXERCISES.values() if isinstance(e.check, FunctionCheck)]
