@@ -7,6 +7,7 @@ be uneven: what it does when it is taught to be even says nothing about a model 
 """
 
 from mrtlab.lab import claims_diffuse_rules as rules
+from mrtlab.lab import claims_diffuse_rules_more as more
 from mrtlab.lab.claims_diffuse_rules_keep import texts_kept
 from mrtlab.lab.verdicts import Claim, Rule
 
@@ -14,6 +15,7 @@ PAPER = "zhang2024diffuse"
 TRANSFER = "diffuse_transfer"
 METHODS = "diffuse_methods"
 KEEP = "diffuse_keep"
+BIOGRAPHIES = "diffuse_biographies"
 _FOLLOWED = " (Said by a paper that followed the one cited.)"
 _OURS = " (A sum of our own, not the paper's.)"
 
@@ -102,14 +104,40 @@ CLAIMS = (
         "Biographies with more different values",
         "Taught on the first lines of biographies, a model writes them with several times as many different names, "
         "places and jobs.",
-        "Two stages on the embedded model's own form of biographies, distinct values in as many draws, and whether all "
-        "lines can still be read.",
+        "Even prompts of other families, then 240 beginnings of biographies; different values in 40 draws, from exact "
+        "laws. Our lists are short: twice as many names and cities, and half as many jobs again, pass for several "
+        "times, and more than three quarters of the biographies must be whole.",
+        BIOGRAPHIES,
+        more.biographies,
+    ),
+    _claim(
+        "08b",
+        "Even data teaches more",
+        "Small models learn the truth better from biographies that an even model writes than from those of the base."
+        + _OURS,
+        "A character model and a classifier of names and cities, trained from nothing on 100 and on 400 biographies "
+        "of each, tested on the truth.",
+        BIOGRAPHIES,
+        more.worth_more,
     ),
     _claim(
         "09",
         "Fields that were not taught spread, too",
         "In those biographies jobs vary more although no job was taught.",
-        "Entropy of the untaught field before and after, in the runs of DIF-08.",
+        "Entropy of the job before and after, in the runs of DIF-08, whose first stage asks for jobs in other prompts, "
+        "and without that stage.",
+        BIOGRAPHIES,
+        more.untaught_fields,
+    ),
+    _claim(
+        "09b",
+        "Gender and place come to a stated target",
+        "Taught balanced beginnings, or ones with a stated imbalance, a model writes people of whom as many are women, "
+        "and from as many places, as was stated." + _OURS,
+        "Total variation of gender and country together to an even target, and to three women to one man with every "
+        "other country twice as often.",
+        BIOGRAPHIES,
+        more.parity,
     ),
     _claim(
         "10",

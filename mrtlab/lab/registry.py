@@ -297,6 +297,23 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         needs=("torch", "transformers", "peft"),
     ),
+    "diffuse_biographies": Experiment(
+        name="diffuse_biographies",
+        purpose="Even beginnings of lives: other fields, parity, worth of the data (DIF-08, 08b, 09, 09b)",
+        load=_body("diffuse_biographies", "diffuse_biographies_summary"),
+        sources=(
+            "mrtlab.lab.diffuse_biographies",
+            "mrtlab.lab.diffuse_biographies_data",
+            "mrtlab.lab.diffuse_biographies_look",
+            "mrtlab.lab.diffuse_biographies_worth",
+            "mrtlab.lab.diffuse_data",
+            "mrtlab.lab.diffuse_learn",
+            "mrtlab.training.diffuse",
+            "mrtlab.training.anchor",
+            "mrtlab.data.tasks.biographies",
+        ),
+        needs=("torch", "transformers", "peft"),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",

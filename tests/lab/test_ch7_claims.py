@@ -231,4 +231,4 @@ def test_entropy_bonus(methods, gap, kind):
 
 def test_the_ledger_knows_the_claims():
     assert find("dif-10B").rule is rules.anchored
-    assert find("DIF-08").rule is None
+    assert find("DIF-08b").experiment == "diffuse_biographies"
