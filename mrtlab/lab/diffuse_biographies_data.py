@@ -3,6 +3,7 @@
 A beginning holds the lines Name, Gender, Age and Home. Jobs and hobbies are never taught.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -112,7 +113,11 @@ def whole(text: str) -> bool:
 
 
 def asked(seed: int) -> dict[str, list[str]]:
-    """Prompts: taught (casual), new (casual, held out of pre-training as well), fair (wordings that ask for chance)."""
+    """Prompts: taught (casual), new (casual, held out of pre-training as well), fair (wordings that ask for chance).
+
+    Held-out wordings that speak of no life, such as "I need a person for my novel.", are left out: the model answers
+    them with something else, before training as after.
+    """
     rng = np.random.default_rng([21, seed])
     return {
         "taught": _prompts("random", "train", rng=rng),
@@ -125,7 +130,7 @@ def _prompts(kind: str, split: Split, *, rng: np.random.Generator) -> list[str]:
     found: dict[str, None] = {}
     while len(found) < WORDINGS:
         question = family("biographies").ask(rng=rng, split=split)
-        if question.kind == kind:
+        if question.kind == kind and re.search(r"\b(life|biography)\b", question.text):
             found[question.text] = None
     return list(found)
 

@@ -138,8 +138,9 @@ def field_numbers(laws: Laws) -> dict[str, dict[str, float]]:
         list counted), mass (on the list), met (different values expected in 40 draws).
     """
     found = {}
-    for field, rows in laws.items():
-        weights = laws["name"][0] / laws["name"][0].sum() if field == "gender" else np.full(len(rows), 1 / len(rows))
+    for field, known in laws.items():
+        rows = known if len(known) else np.zeros((1, len(VALUES[field])))  # no draw came so far: nothing can be said
+        weights = _shapes(laws["name"][0]) if field == "gender" else np.full(len(rows), 1 / len(rows))
         law = weights @ rows
         most = np.log(rows.shape[1])
         found[field] = {
@@ -163,8 +164,7 @@ def parity_numbers(laws: Laws, said: Sequence[Sequence[str]], *, rng: np.random.
         job, country: mutual information of gender with them, nats; job_chance, country_chance: its mean where genders
         are shuffled among the draws, which is what so few draws give if there is nothing to find.
     """
-    name = laws["name"][0] / laws["name"][0].sum()
-    gender = name @ (laws["gender"] / laws["gender"].sum(1, keepdims=True))
+    gender = _shapes(laws["name"][0]) @ _shapes(laws["gender"])
     nation = np.zeros((len(VALUES["city"]), len(words.COUNTRIES)))
     for i, city in enumerate(VALUES["city"]):
         nation[i, words.COUNTRIES.index(COUNTRY_OF[city])] = 1.0
@@ -187,7 +187,9 @@ def parity_numbers(laws: Laws, said: Sequence[Sequence[str]], *, rng: np.random.
 
 
 def _given(rows: Float[np.ndarray, "draws k"], who: np.ndarray) -> Float[np.ndarray, "2 k"]:
-    """Mean law of the draws of each gender; of all draws for one that was never drawn."""
+    """Mean law of the draws of each gender; of all draws for one that was never drawn; even if nothing was."""
+    if not len(rows):
+        return np.full((len(GENDERS), rows.shape[1]), 1 / rows.shape[1])
     return np.array([rows[who == g].mean(0) if (who == g).any() else rows.mean(0) for g in GENDERS])
 
 
@@ -197,13 +199,13 @@ def _told(gender: Float[np.ndarray, "2"], given: Float[np.ndarray, "2 k"]) -> fl
     return float((gender[:, None] * given * (np.log(np.maximum(given, _TINY)) - np.log(np.maximum(law, _TINY)))).sum())
 
 
-def _shapes(rows: Float[np.ndarray, "draws k"]) -> Float[np.ndarray, "draws k"]:
-    return rows / rows.sum(-1, keepdims=True)
+def _shapes(rows: Float[np.ndarray, "*rows k"]) -> Float[np.ndarray, "*rows k"]:
+    return rows / np.maximum(rows.sum(-1, keepdims=True), _TINY)
 
 
 def _entropy(p: Float[np.ndarray, "*rows k"]) -> Any:
     """Entropy of the shape, nats."""
-    shape = p / p.sum(-1, keepdims=True)
+    shape = _shapes(p)
     return -(shape * np.log(np.maximum(shape, _TINY))).sum(-1)
 
 

@@ -13,6 +13,7 @@ from mrtlab.lab.diffuse_transfer import facts_of
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds, ratio_over_seeds
 
+_NONE = 1e-9  # a ratio needs something
 _SPREAD = ("name", "age", "city", "job", "hobby")  # fields with many values
 
 
@@ -71,13 +72,11 @@ def _different(k: int) -> float:
 
 
 def _group(rows: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    times = {
-        field: ratio_over_seeds(*(np.array([r["fields"][field]["met"] for r in some]) for some in (rows, before)))
+    met = {
+        field: [np.array([max(r["fields"][field]["met"], _NONE) for r in some]) for some in (rows, before)]
         for field in _SPREAD
-    }
-    times["distinct"] = over_seeds(
-        np.array([r["distinct"] / max(b["distinct"], 1e-9) for r, b in zip(rows, before, strict=True)])
-    )
+    } | {"distinct": [np.array([max(r["distinct"], _NONE) for r in some]) for some in (rows, before)]}
+    times = {what: ratio_over_seeds(*both) for what, both in met.items()}
     numbers = [{key: value for key, value in row.items() if key in _NUMBERS} for row in rows]
     then = [{key: value for key, value in row.items() if key in _NUMBERS} for row in before]
     return _over(numbers) | {"change": _over(numbers, then), "times": times}
