@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -62,7 +63,8 @@ def fields(results: Mapping[str, Any], *, group: str = "taught") -> go.Figure:
     present(
         fig,
         claim=_fields_claim(entropy, taught),
-        how=f"1 is even. {_WORDINGS[group]} Bars: 95 % over {design['seeds']} seeds.",
+        how=f"1 is even. {_WORDINGS[group]} The other families hold jobs, in prompts of their own; the beginnings "
+        f"alone hold none. Bars: 95 % over {design['seeds']} seeds.",
         alt="Entropy of each field as a share of the largest there is: "
         + "; ".join(
             f"{name}: " + ", ".join(f"{_STAGES[k][0]} {entropy[k][f]['mean']:.2f}" for k in _STAGES)
@@ -78,19 +80,20 @@ def fields(results: Mapping[str, Any], *, group: str = "taught") -> go.Figure:
         artifact=BIOGRAPHIES,
         height=460,
     )
-    return fig.update_layout(margin_t=96)
+    return fig.update_layout(margin_t=104)
 
 
 _WORDINGS = {"taught": "Asked in the wordings of training.", "new": "Asked in wordings that no training used."}
 
 
 def _key(fig: go.Figure) -> None:
-    """The four symbols with their words, in two rows above the panel."""
+    """The four symbols with their words, two by two above the panel."""
     sign = {"circle-open": "○", "diamond-open": "◇", "triangle-up-open": "△", "circle": "●"}
-    text = "   ".join(
+    first, second, third, last = (
         f"<span style='color:{colour}'>{sign[symbol]}</span> {words}" for words, symbol, colour in _STAGES.values()
     )
-    label(fig, text, x=0, y=1.02, colour=INK, xref="paper", yref="paper", yanchor="bottom")
+    text = f"{first}   {last}<br>{second}   {third}"
+    label(fig, text, x=0, y=1.02, colour=INK, xref="paper", yref="paper", yanchor="bottom", align="left")
 
 
 def _fields_claim(entropy: Mapping[str, Any], taught: list[str]) -> str:
@@ -107,7 +110,7 @@ def _fields_claim(entropy: Mapping[str, Any], taught: list[str]) -> str:
 
 def different(results: Mapping[str, Any]) -> go.Figure:
     """Different values in as many draws as there are names, and the share of draws that are whole biographies."""
-    fig = make_subplots(rows=1, cols=2, column_widths=[0.68, 0.32], horizontal_spacing=0.09)
+    fig = make_subplots(rows=2, cols=1, row_heights=[0.62, 0.38], vertical_spacing=0.14)
     design, perfect = results["design"], results["perfect"]
     kinds = {kind: results["kinds"][kind]["taught"] for kind in ("before", "both")} | {"fair": results["fair"]["fair"]}
     styles = {"before": ("before", GREY, -1), "both": ("after both", MULTI, 1), "fair": ("asked fairly", GREY, 0)}
@@ -121,34 +124,30 @@ def different(results: Mapping[str, Any]) -> go.Figure:
         )  # fmt: skip
     fig.add_scatter(
         x=names, y=rounded(perfect[f] for f in _COUNTED), mode="markers", row=1, col=1,
-        marker={"symbol": "line-ew", "size": 34, "line": {"color": INK, "width": 2}},
+        marker={"symbol": "line-ew", "size": 24, "line": {"color": INK, "width": 2}},
         hovertemplate="%{x}, even: %{y:.1f}<extra></extra>",
     )  # fmt: skip
-    shares = {"whole": "valid", "whole,<br>not said before": "distinct"}
+    shares = {"whole": "valid", "whole, and not said before": "distinct"}
     for kind in ("before", "both"):
         words, colour, _ = styles[kind]
         found = [kinds[kind][number] for number in shares.values()]
         fig.add_bar(
-            x=list(shares), y=rounded(v["mean"] for v in found), marker={"color": colour}, row=1, col=2,
+            x=list(shares), y=rounded(v["mean"] for v in found), marker={"color": colour}, row=2, col=1,
             error_y=interval(found, INK), hovertemplate=f"{words}: %{{y:.0%}}<extra></extra>",
         )  # fmt: skip
-    label(fig, f"<span style='color:{GREY}'>■</span> before   <span style='color:{MULTI}'>■</span> after both stages   "
-          "━ an even model", x=0, y=1.03, colour=INK, xref="paper", yref="paper", yanchor="bottom")  # fmt: skip
-    fig.update_yaxes(title=f"different values in {design['met']} draws", row=1, col=1, rangemode="tozero")
-    fig.update_yaxes(range=[0, 1.04], tickformat=".0%", tickvals=[0, 0.5, 1], row=1, col=2)
+    label(fig, f"<span style='color:{GREY}'>■</span> before   <span style='color:{MULTI}'>■</span> after   "
+          "━ even model", x=0, y=1.03, colour=INK, xref="paper", yref="paper", yanchor="bottom")  # fmt: skip
+    fig.update_yaxes(title=f"values in {design['met']} draws", row=1, col=1, rangemode="tozero")
+    fig.update_yaxes(range=[0, 1.04], tickformat=".0%", tickvals=[0, 0.5, 1], row=2, col=1)
     fig.update_xaxes(tickangle=0)
     rows = [
         [FIELDS[f], styles[k][0], *three(kinds[k]["fields"][f]["met"]), perfect[f]] for f in _COUNTED for k in kinds
-    ] + [
-        [name.replace("<br>", " "), styles[k][0], *three(kinds[k][number]), 1.0]
-        for name, number in shares.items()
-        for k in kinds
-    ]
+    ] + [[name, styles[k][0], *three(kinds[k][number]), 1.0] for name, number in shares.items() for k in kinds]
     times = results["kinds"]["both"]["taught"]["times"]
     present(
         fig,
         claim=_different_claim(times, kinds),
-        how=f"Left: expected from exact laws. Right: shares of {design['draws']} draws for each wording. Bars: 95 % "
+        how=f"Above: expected from exact laws. Below: shares of {design['draws']} draws for each wording. Bars: 95 % "
         f"over {design['seeds']} seeds.",
         alt=f"Different values in {design['met']} draws, before, after both stages, and of an even model: "
         + "; ".join(
@@ -162,7 +161,7 @@ def different(results: Mapping[str, Any]) -> go.Figure:
         columns=["what", "run", "mean", "95 % from", "to", "even model"],
         rows=rows,
         artifact=BIOGRAPHIES,
-        height=420,
+        height=540,
     )
     return fig.update_layout(margin_t=92, bargap=0.25, barmode="group")
 
@@ -207,8 +206,10 @@ def parity(results: Mapping[str, Any]) -> go.Figure:
         )  # fmt: skip
         fig.add_scatter(x=[0, 0], y=[top, top - 1.8], mode="lines", row=1, col=2, hoverinfo="skip", cliponaxis=False,
                         line={"color": INK, "width": 2})  # fmt: skip
-    fig.update_xaxes(title="share of women", range=[0, 1.02], tickformat=".0%", tickvals=[0, 0.5, 1], row=1, col=1)
-    fig.update_xaxes(title="gender and place, TV to target", range=[-0.02, 1.02], tickvals=[0, 0.5, 1], row=1, col=2)
+    fig.update_xaxes(
+        title="share of women", range=[0, 1.02], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"], row=1, col=1
+    )
+    fig.update_xaxes(title="TV, gender and place", range=[-0.02, 1.02], tickvals=[0, 0.5, 1], tickangle=0, row=1, col=2)
     fig.update_yaxes(tickvals=list(heights.values()), ticktext=[words for words, _, _ in rows_of.values()],
                      range=[-4.1, 0.6], showgrid=False)  # fmt: skip
     design = results["design"]
@@ -275,8 +276,9 @@ def worth(results: Mapping[str, Any]) -> go.Figure:
     floor = results["floor"]
     fig.add_vline(x=round(floor, 3), line={"color": INK, "width": 1.5, "dash": "dot"}, row=1, col=1)
     highest = max(one[n]["nll"]["hi"] for _, one, _ in sources.values() for n in sizes)
-    fig.update_xaxes(title="nats per true biography", range=[0, 1.05 * highest], nticks=4, row=1, col=1)
-    fig.update_xaxes(title="countries told from cities", range=[0, 1.04], tickformat=".0%", tickvals=[0, 0.5, 1],
+    fig.update_xaxes(title="nats a biography, log", type="log", tickvals=[20, 50, 100], row=1, col=1,
+                     range=[float(np.log10(0.92 * floor)), float(np.log10(1.1 * highest))])  # fmt: skip
+    fig.update_xaxes(title="countries told", range=[0, 1.04], tickformat=".0%", tickvals=[0.5, 1], tickangle=0,
                      row=1, col=2)  # fmt: skip
     fig.update_yaxes(autorange="reversed", showgrid=False)
     design = results["design"]
