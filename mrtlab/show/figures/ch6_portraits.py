@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mrtlab.show.figures.ch6 import GRID, spoken
-from mrtlab.show.figures.theme import GREY, INK, MULTI, SINGLE, present, rounded
+from mrtlab.show.figures.film import play_button, scrubber
+from mrtlab.show.figures.theme import INK, MULTI, SINGLE, present, rounded
 
 _REST = "the rest"
 _NAMED, _MOST = 8, 11  # jobs that get a bar of their own: so many by truth, and favourites of the models up to so many
-_PALE = "#e4e4e4"
 _RETRAININGS = 5
 Law = Sequence[float]
 
@@ -141,7 +141,7 @@ def training_film(results: Mapping[str, Any]) -> go.Figure:
         height=680,
     )  # fmt: skip
     fig.update_layout(margin_t=80, margin_l=76, margin_b=150, barmode="overlay", bargap=0)
-    return fig.update_layout(sliders=[_scrubber(steps)], updatemenus=[_play()])
+    return fig.update_layout(sliders=[scrubber(steps, prefix="update ")], updatemenus=[play_button()])
 
 
 def _film_claim(one: np.ndarray, many: np.ndarray, top: int) -> str:
@@ -251,26 +251,3 @@ def _axes(fig: go.Figure) -> None:
     """Probabilities from 0 to 1 with as few marks as a phone has room for, the likeliest job on top."""
     fig.update_xaxes(range=[0, 1], tickvals=[0, 0.5], ticktext=["0", "½"], tickangle=0)
     fig.update_yaxes(autorange="reversed", showgrid=False)
-
-
-def _scrubber(steps: Sequence[int]) -> dict[str, Any]:
-    """A slider over the frames that stands on the last one."""
-    now = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    return {
-        "active": len(steps) - 1,
-        "currentvalue": {"prefix": "update ", "font": {"color": INK, "size": 14}, "xanchor": "left"},
-        "x": 0.27, "len": 0.73, "y": 0, "yanchor": "top", "pad": {"t": 58, "b": 0, "l": 0, "r": 0},
-        "bgcolor": _PALE, "activebgcolor": GREY, "bordercolor": GREY, "tickcolor": GREY, "ticklen": 0,
-        "font": {"color": INK, "size": 11},
-        "steps": [{"label": str(step), "method": "animate", "args": [[str(step)], now]} for step in steps],
-    }  # fmt: skip
-
-
-def _play() -> dict[str, Any]:
-    """A button that shows the whole film from the first look on."""
-    film = {"mode": "immediate", "frame": {"duration": 150, "redraw": True}, "transition": {"duration": 0}}
-    return {
-        "type": "buttons", "x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "pad": {"t": 84, "l": 0},
-        "bgcolor": "rgba(0,0,0,0)", "bordercolor": GREY, "font": {"color": INK, "size": 13}, "showactive": False,
-        "buttons": [{"label": "Play", "method": "animate", "args": [None, film]}],
-    }  # fmt: skip
