@@ -89,9 +89,16 @@ def finish(model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     optimiser.zero_grad()
 
 
-def tree_step(model: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch, *, form: str = "auto") -> float:
-    """One optimiser step of our side. Returns the loss, nats per answer token."""
-    loss = backward(model, [batch.tree()], [batch.token_mean()], form=form)
+def tree_step(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    form: str = "auto",
+    weights: torch.Tensor | None = None,
+) -> float:
+    """One optimiser step of our side. Returns the loss: nats per answer token, or −Σ weights·log p of the answers."""
+    loss = backward(model, [batch.tree()], [batch.token_mean() if weights is None else weights], form=form)
     finish(model, optimiser)
     return float(loss)
 
@@ -178,6 +185,7 @@ def trl_turns(
     lr: float,
     optim: str = "adamw_torch_fused",
     accumulate: int = 1,
+    scale: float = 1.0,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> Turns:
     """Train with TRL's `SFTTrainer`, one batch a step, and give the other side its turn after every step.
@@ -191,6 +199,7 @@ def trl_turns(
         lr: learning rate.
         optim: name of the optimiser, as TRL knows it.
         accumulate: passes that a step is cut into.
+        scale: what TRL's loss, a mean over answer tokens, is multiplied with.
         after_step: called with the number of the step; its time is not TRL's.
     """
     from datasets import Dataset
@@ -223,7 +232,7 @@ def trl_turns(
             return SequentialSampler(self.train_dataset)
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
-            loss = super().compute_loss(*args, **kwargs)
+            loss = scale * super().compute_loss(*args, **kwargs)
             losses.append(loss.detach())
             return loss
 

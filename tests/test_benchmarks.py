@@ -28,7 +28,7 @@ def _give_the_cores_back():
 
 @pytest.mark.parametrize("name", _timing.SECTIONS)
 def test_script_writes_a_table(name, tmp_path, capfd):
-    if name == "cpu_lm":
+    if name in ("cpu_lm", "diffuse_cpu"):
         pytest.importorskip("trl")
     out = tmp_path / "RESULTS.md"
     importlib.import_module(f"benchmarks.{name}").main(["--tiny", "--out", str(out)])
@@ -94,6 +94,29 @@ def test_training_that_differs_from_trl_is_refused(monkeypatch):
     monkeypatch.setattr(_lm, "tree_step", too_large_a_step)
     with pytest.raises(RuntimeError, match="weights"):
         cpu_lm.against_trl(cpu_lm.TINY_CELLS[0], tiny=True)
+
+
+def test_a_target_that_differs_from_trl_is_refused(monkeypatch):
+    pytest.importorskip("trl")
+    from benchmarks import _lm, diffuse_cpu
+
+    def uneven(model, optimiser, batch, *, weights):
+        return right(model, optimiser, batch, weights=weights * torch.linspace(0.5, 1.5, len(weights)))
+
+    import torch
+
+    right = _lm.tree_step
+    monkeypatch.setattr(_lm, "tree_step", uneven)
+    with pytest.raises(RuntimeError, match="losses"):
+        diffuse_cpu.training(diffuse_cpu.TINY_STEPS[0], tiny=True)
+
+
+def test_draws_that_differ_from_generate_are_refused(monkeypatch):
+    from benchmarks import diffuse_cpu
+
+    monkeypatch.setattr(diffuse_cpu, "generated", lambda *args, **kwargs: [[0]] * 4)
+    with pytest.raises(RuntimeError, match="likeliest"):
+        diffuse_cpu.drawing(diffuse_cpu.TINY_DRAWS[0], tiny=True, repeats=1)
 
 
 def test_copies_and_trees_have_one_loss_and_one_gradient():
