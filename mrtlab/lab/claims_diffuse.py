@@ -125,7 +125,8 @@ CLAIMS = (
         "Fields that were not taught spread, too",
         "In those biographies jobs vary more although no job was taught.",
         "Entropy of the job before and after, in the runs of DIF-08, whose first stage asks for jobs in other prompts, "
-        "and without that stage.",
+        "and without that stage. In pre-training the model met even biographies where a wording asked for chance: what "
+        "is tested is whether that evenness is carried over.",
         BIOGRAPHIES,
         more.untaught_fields,
     ),

@@ -12,7 +12,7 @@ asks for chance, which no prompt of ours that is taught does):
 - tilted: the same with an uneven target: three women to one man, every other country twice as often.
 - long: both, with 20 passes of stage 2 and a look along the way.
 
-Cost: at one thread about 25 CPU-seconds for a run, 40 for a long one; at book scale, five seeds, about 16 CPU-minutes.
+Cost: at one thread about 25 CPU-seconds for a run, 60 for a long one; at book scale, five seeds, about 18 CPU-minutes.
 Estimated from runs with a seed that no run uses (99).
 """
 
