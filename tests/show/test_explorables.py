@@ -86,7 +86,7 @@ def test_a_prediction_carries_its_texts_escaped_and_marked_up():
     [
         (
             lambda: explorable("lotery"),
-            "known are bins, budget, coverage, crossover, lottery, race, selection, tree, var",
+            "known are bins, budget, coverage, crossover, lottery, race, selection, target, tree, var",
         ),
         (lambda: explorable("predict"), r"call predict\("),
         (lambda: explorable("lottery", temperature=1), r"'temperature' is no control.*k \(1 to 16 in steps of 1\)"),

@@ -12,6 +12,8 @@ from typing import Any
 from mrtlab.show.explorables.common import State
 from mrtlab.show.explorables.registry import REGISTRY, Entry, find
 
+# A module's comment lines, empty lines and indentation: a page loads the text once for every reader.
+_FOR_READERS = re.compile(r"^[ \t]*(?:(?://.*|/\*\*.*\*/|/\*\*\n(?: \*.*\n)+? ?\*/)?\n)?", re.MULTILINE)
 _MODULES = {name: entry.module for name, entry in REGISTRY.items()} | {"predict": "predict.js"}
 
 
@@ -97,14 +99,21 @@ def joined(names: Iterable[str]) -> str:
     for name in wanted:
         if name not in _MODULES:
             raise ValueError(f"no explorable is called {name!r}: known are {', '.join(sorted(_MODULES))}")
-    blocks = [f"{{\n{_plain(_MODULES[name])}}}\n" for name in wanted]
+    blocks = [f"{{\n{_given(name)}{_plain(_MODULES[name])}}}\n" for name in wanted]
     return "\n".join([_plain("core.js"), _plain("theory.js"), *blocks])
 
 
+def _given(name: str) -> str:
+    """The line that hands a module its measured numbers."""
+    numbers = REGISTRY[name].given if name in REGISTRY else None
+    return f"const GIVEN = {json.dumps(numbers(), ensure_ascii=False)};\n" if numbers else ""
+
+
 def _plain(module: str) -> str:
-    """A module's text without its import lines and without the word export."""
+    """A module's text without import lines and the word export, and without what only its file's readers need."""
     text = re.sub(r"^import .*;\n", "", _read(module), flags=re.MULTILINE)
-    return re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    return _FOR_READERS.sub("", text)
 
 
 def stylesheet() -> str:

@@ -1,7 +1,7 @@
 """What Python knows of each explorable: its controls, its words, its twin, and the vectors it is tested with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mrtlab.show.explorables import (
@@ -11,6 +11,7 @@ from mrtlab.show.explorables import (
     twins_crossover,
     twins_race,
     twins_selection,
+    twins_target,
     twins_tree,
 )
 from mrtlab.show.explorables.common import Data, State, Table, Value
@@ -29,6 +30,7 @@ class Entry:
         compute, sentence, alt, table: its twin, see `twins`.
         edges: settings that are lessons; the parity vectors include them.
         examples: settings that "Surprise me" picks from, where each control by itself would give nonsense.
+        given: measured numbers that its module needs, as the constant `GIVEN`; None if it needs none.
     """
 
     module: str
@@ -41,6 +43,7 @@ class Entry:
     table: Callable[[Data, State], Table]
     edges: tuple[dict[str, Value], ...]
     examples: tuple[dict[str, Value], ...] = ()
+    given: Callable[[], dict[str, Any]] | None = None
 
     @property
     def default(self) -> dict[str, Value]:
@@ -283,6 +286,27 @@ REGISTRY: dict[str, Entry] = {
         table=twins_tree.tree_table,
         edges=twins_tree.EDGES,
         examples=twins_tree.EXAMPLES,
+    ),
+    "target": Entry(
+        module="target.js",
+        title="Drag the target: every answer is pulled by what it has too much or too little",
+        caption="Asked for a random number from 1 to 10. Filled: what the model says. Outlined: the target p*, yours "
+        "to drag. Below, each leaf’s gradient p − p*; then plain steps of size 1 on these eleven logits, not on a "
+        "network.",
+        controls=(
+            Control.of(*twins_target.TARGETS, key="target", label="Target", default="even"),
+            Control(key="steps", label="Training steps", min=0, max=twins_target.MOST, step=1, default=0),
+            Control.of(0, 0.2, 0.5, 0.8, key="off", label="Off the list at first", default=0),
+            Control.of(0.05, 0.1, 0.2, 0.5, 1, key="stop", label="Early stop, γ", default=0.2),
+            replace(Control.text(key="own", label="Your own target", default=twins_target.OWN, length=60), hidden=True),
+        ),
+        compute=twins_target.target_training,
+        sentence=twins_target.target_sentence,
+        alt=twins_target.target_alt,
+        table=twins_target.target_table,
+        edges=twins_target.EDGES,
+        examples=twins_target.EXAMPLES,
+        given=twins_target.given,
     ),
 }
 

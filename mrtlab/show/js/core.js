@@ -11,6 +11,8 @@
 //   most: {key: (data) -> number}        optional: where a slider ends at this state
 //   pick: key                            optional: the control that takes data-at of what the reader points at
 //   actions: [{label, run(state) -> states}]   optional buttons; several states play as a short film
+//   hold({stage, state, update, settle}) -> (data, size) => …   optional: lays handles over the picture, and is called
+//                                        after each drawing to place them
 //   mount(figure, spec, host)            optional: a figure without sliders builds itself
 // })
 // Ranges, steps and defaults of the controls come with the page, in data-mrt: Python states them once. A control with
@@ -207,8 +209,10 @@ function mountSliders(figure, spec, module, host) {
   function draw(data = module.compute(state)) {
     const { width, height } = stage.getBoundingClientRect();
     if (!width) return; // folded away; the observer calls again when it is shown
-    stage.setAttribute("viewBox", `0 0 ${Math.round(width)} ${Math.round(height)}`);
-    stage.innerHTML = module.draw(data, state, { width: Math.round(width), height: Math.round(height) });
+    const size = { width: Math.round(width), height: Math.round(height) };
+    stage.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
+    stage.innerHTML = module.draw(data, state, size);
+    placeHandles?.(data, size);
   }
 
   function update(next, { spoken = true } = {}) {
@@ -281,6 +285,12 @@ function mountSliders(figure, spec, module, host) {
   for (const button of figure.querySelectorAll("[data-tool]"))
     button.addEventListener("click", tools[button.dataset.tool]);
 
+  const placeHandles = module.hold?.({
+    stage,
+    state: () => state,
+    update: (next) => (clearInterval(film), update(tidy(controls, next))),
+    settle: (next) => settle(tidy(controls, next)),
+  });
   update(state);
   const watch = new ResizeObserver(() => draw());
   watch.observe(stage);
