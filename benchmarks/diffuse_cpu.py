@@ -19,23 +19,23 @@ from benchmarks.cpu_lm import LOSS_GAP, LR, WEIGHT_GAP, Row, llama
 from mrtlab.lm import bound, cost, costs
 from mrtlab.lm.sampling import Sampler, sample_ids
 
-PREDICTION = """**Before the run.** A step on the numbers 1 to 100 with 64 prompt tokens: TRL runs 100 rows of 68 tokens
-(64 + 4 with padding), body and head, 6800 tokens; the tree has 64 + 110 places. That is 39× by tokens, more by
-attention, and TRL's padding is counted. `cpu_lm` has shown 40.6× for a mean over tokens; the weights of a target change
-nothing in the cost, so 40× for every weight. With an adapter both sides save the same share of the backward pass, and
-what does not shrink with the tokens, AdamW over all weights, falls away: 42×. Draws: `generate` reads
-1000·(64 + T − 1) tokens, we read 64 for each batch and 1000·(T − 1). By FLOPs that is 17× at T = 4 and 4.4× at T = 16.
-A first look, at 250 draws, gave 6×: most of our time went into sorting the law of every next token, from which nothing
-was to be cut. It is sorted no longer, and drawing from it is the smaller part on both sides: 17× and 4.5×."""
+PREDICTION = """**Before the run.** A step on the numbers 1 to 100 with 64 prompt tokens: TRL runs 100 rows of 68,
+padding counted, body and head: 6800 tokens; the tree has 64 + 100 places. That is 41× by tokens, more by attention.
+`cpu_lm` has shown 40.6× for a mean over tokens; the weights of a target change nothing in the cost, so 40× for every
+weight. With an adapter both sides save the same share of the backward pass, and what does not shrink with the tokens,
+AdamW over all weights, falls away: 42×. Draws: `generate` reads 1000·(64 + T − 1) tokens, we read 64 for each batch and
+1000·(T − 1). By FLOPs that is 17× at T = 4 and 4.4× at T = 16. A first look, at 250 draws, gave 6×: most of our time
+went into sorting the law of every next token, from which nothing was to be cut. It is sorted no longer, and drawing
+from it is the smaller part on both sides: 17× and 4.5×."""
 
-READING = """**How to read it.** One model for all rows: a random Llama of {size:.3g} million parameters, a
-vocabulary of {words} words, single precision, {threads}. Times are CPU times, ratios theirs over ours. *Bound* is a ratio of FLOPs of
-the model alone. Training: the target is even over the numbers 1 to M, digits and an end token each; the loss is
-−Σ p* log p of whole answers on our side, and on TRL's its mean over answer tokens times tokens/M, which is the same
+READING = """**How to read it.** One model for all rows: a random Llama of {size:.3g} million parameters, a vocabulary
+of {words} words, single precision, {threads}. Times are CPU times, ratios theirs over ours. *Bound* is a ratio of
+FLOPs of the model alone. Training: the target is even over the numbers 1 to M, digits and an end token each; the loss
+is −Σ p* log p of whole answers on our side, and on TRL's its mean over answer tokens times tokens/M, which is the same
 number; a step is forward, backward, clipping at 1 and AdamW. Both sides take turns step by step from the same weights;
 the first turn is not counted. *Equal*: largest difference of any step's loss, and distance of the trained models
-relative to how far they moved. Drawing: every answer is T tokens long, none ends before; peers get batches of the same
-{batch} rows and no cut of the law (top-k off). *Equal* there: at temperature 0 both say the same."""
+relative to how far they moved. Drawing: every answer is T tokens long, none ends before; both sides write {batch} rows
+at once, and nothing is cut from the law (top-k off). *Equal* there: at temperature 0 both say the same."""
 
 
 @dataclass(frozen=True)
