@@ -6,6 +6,7 @@ shape is that of the artifacts; where an artifact is there, every figure is draw
 
 import copy
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mrtlab.show.figures import ch7, ch7_film, ch7_methods, theme
 
 NAMES = ("diffuse_transfer", "diffuse_methods", "diffuse_film")
 FACTS = [-0.1] * 8
+questions, asked_along = cache(diffuse_transfer.questions), cache(diffuse_film.asked)  # to find them takes a while
 
 
 def numbers(tv, seed, *, mass=0.98):
@@ -49,7 +51,7 @@ def transfer_results(monkeypatch, **other):
     def result(cell):
         kind = {"mixed-anchored": "mixed"}.get(cell.kind, cell.kind)
         tv = TV[kind] | other.get(kind, {})
-        groups = ["trained", *diffuse_transfer.questions(cell)[1]]
+        groups = ["trained", *questions(cell)[1]]
         mass = other.get("unlisted", UNLISTED)
 
         def at(i):
@@ -62,6 +64,7 @@ def transfer_results(monkeypatch, **other):
         return {"marks": {str(i): at(i) for i in range(3)}, "trace": [3.0, 2.5, 2.1], "floor": 2.0,
                 "stops": {"0.5": 0, "0.2": 1}}  # fmt: skip
 
+    monkeypatch.setattr("mrtlab.lab.diffuse_transfer_summary.questions", questions)
     return put_together("diffuse_transfer", monkeypatch, diffuse_transfer, result)
 
 
@@ -100,9 +103,8 @@ def film_results(monkeypatch, *, narrow=0.0, many=0.5, own=1.0):
     """The film, where words go this share of the way to even by one prompt and by many, and numbers that of `own`."""
 
     def result(cell):
-        questions = {"lesson": mixed(cell.seed)[0]} | diffuse_film.asked(cell.seed)
         found = {}
-        for name, target in questions.items():
+        for name, target in ({"lesson": mixed(cell.seed)[0]} | asked_along(cell.seed)).items():
             m = len(target.answers)
             peak = np.full(m, 0.4 / (m - 1))
             peak[6] = 0.6

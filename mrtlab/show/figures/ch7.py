@@ -236,7 +236,7 @@ def narrow_or_wide(results: Mapping[str, Any]) -> go.Figure:
     highest = max(row[i] for row in told for i in (4, 7))
     fig.update_xaxes(range=[0, 1.28 * highest], tickvals=[0, 0.2, 0.4, 0.6])
     fig.update_xaxes(title=_TV, row=2)
-    fig.update_yaxes(autorange="reversed")
+    fig.update_yaxes(autorange="reversed", showgrid=False)
     return present(
         fig,
         claim=_range_claim({kind: results["kinds"][kind]["marks"][last]["groups"] for kind in rows}),
@@ -292,7 +292,7 @@ def early_stop(results: Mapping[str, Any]) -> go.Figure:
     return present(
         fig,
         claim=_stop_claim(half["stops"], stops, found["unlisted"]),
-        how="Dark: the half of the answers that was listed. Pale, with its number: the valid half that was not. "
+        how="Filled: the half of the answers that was listed. Outlined, with its number: the valid half that was not. "
         f"Training stops at (1 + γ) times the floor, or after {last} passes.",
         alt="Stacked bars, listed and unlisted valid answers. "
         + "; ".join(f"{name}, {passes:.0f} passes: {a['mean']:.0%} and {b['mean']:.0%}" for (name, (_, passes)), a, b
