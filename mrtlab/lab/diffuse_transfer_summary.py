@@ -13,6 +13,7 @@ from mrtlab.lab.seed_means import over_seeds
 
 CHANGES = ("tv", "kl", "entropy", "mass")  # numbers whose change since the start is kept
 _SHOWN = (0, 5, 10, 50)  # passes in the table
+_SHORT = 10  # passes of a short training, which the long one is compared with
 
 
 def summarise(outcomes: Sequence[tuple[TransferCell, dict[str, Any]]]) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def summarise(outcomes: Sequence[tuple[TransferCell, dict[str, Any]]]) -> dict[s
         `facts_of`; kinds.KIND.stops.γ.passes: after which a run with this early stop ends, over seeds;
         kinds.half.stops.γ.groups and facts: as the marks, where the run ends; kept: mass of unlisted answers there,
         less that after the last pass;
+        kinds.KIND.drift.GROUP: TV after the last pass less that after ten, paired by seed;
         kinds.KIND.trace: mean loss above its floor after every pass, nats a prompt, over seeds;
         anchored_minus_free.PASS: groups.GROUP.tv and kl, facts.all, of the two mixed kinds, over seeds;
         design.
@@ -40,6 +42,7 @@ def summarise(outcomes: Sequence[tuple[TransferCell, dict[str, Any]]]) -> dict[s
                 | ({"kept": _kept(some, g, last), **_at_stop(some, g, last)} if kind == "half" else {})
                 for g in STOPS
             },
+            "drift": _drift(some, str(min(_SHORT, last)), str(last)),
             "trace": over_seeds(np.array([run["trace"] for run in some]) - np.array([[run["floor"]] for run in some])),
         }
         for kind, some in runs.items()
@@ -68,6 +71,11 @@ def _kept(runs: Sequence[dict[str, Any]], gamma: float, last: int) -> dict[str, 
         for run in runs
     ]
     return over_seeds(np.array([at_stop - at_end for at_stop, at_end in mass]))
+
+
+def _drift(runs: Sequence[dict[str, Any]], short: str, last: str) -> dict[str, Any]:
+    ends = [(run["marks"][last]["groups"], run["marks"][short]["groups"]) for run in runs]
+    return {g: over_seeds(np.array([late[g]["tv"] - early[g]["tv"] for late, early in ends])) for g in ends[0][0]}
 
 
 def _at_stop(runs: Sequence[dict[str, Any]], gamma: float, last: int) -> dict[str, Any]:
