@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mrtlab.cli_common import examples, fail, lm_needed, loaded, stoppable
 from mrtlab.cli_lm import DeviceOption, ModelOption
-from mrtlab.cli_train import REPORT, check_folder, sha256_of, watching
+from mrtlab.cli_train import REPORT, as_option, check_folder, sha256_of, told, watching
 
 if TYPE_CHECKING:
     from mrtlab.data.targets import Targets
@@ -43,7 +43,7 @@ def diffuse(
         Path | None,
         typer.Option(
             help="Prompts on which the model should stay as it is: a text file with one on each line, or .jsonl with "
-            "right answers.",
+            "right answers, or .json with a list.",
             show_default="those in the targets file",
         ),
     ] = None,
@@ -74,7 +74,7 @@ def diffuse(
     casings: Annotated[
         bool, typer.Option("--casings/--no-casings", help="Other letter case and a full stop count as the same answer.")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")] = False,
     device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -106,29 +106,19 @@ def diffuse(
             seed=seed,
         )
     except ValueError as error:
-        fail(_as_option(str(error)), 2)
+        fail(as_option(str(error), _OPTIONS), 2)
     base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
     source = {"file": str(targets), "sha256": sha256_of(targets) + (sha256_of(anchors) if anchors else "")}
     check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
     command = shlex.join(["mrtlab", *sys.argv[1:]])
-    try:
+    memory = "lower --batch-prompts or --anchor-rows, or split the longest list"
+    with told(targets, out, command, options=_OPTIONS, memory=memory):
         with stoppable() as stopped, watching(stopped) as watch:
             results = train_diffuse(
                 network, tokenizer, wanted, out, settings=settings, base=base, source=source, watch=watch
             )
         _report(out, results, command)
-    except ValueError as error:
-        fail(_as_option(f"{targets}: {error}"), 2)
-    except OSError as error:
-        fail(f"cannot write to {out}: {error.strerror or error}", 1)
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
-            raise
-        fail("the GPU's memory is too small: lower --batch-prompts or --anchor-rows, or split the longest list", 1)
-    except KeyboardInterrupt:
-        again = command if resume else f"{command} --resume"
-        fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
     if as_json:
         content = {"folder": str(out), "report": str(out / REPORT)} | results
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -152,13 +142,6 @@ def _targets(path: Path, anchors: Path | None) -> "Targets":
     if not found.trained:
         fail(f"{path}: every prompt has use 'measure', so there is nothing to train: leave out the use of some", 2)
     return found
-
-
-def _as_option(message: str) -> str:
-    """The names of settings as the command line spells them."""
-    for name in _OPTIONS:
-        message = message.replace(name, f"--{name.replace('_', '-')}")
-    return message
 
 
 def _report(out: Path, results: dict[str, Any], command: str) -> None:

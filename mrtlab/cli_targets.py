@@ -1,7 +1,9 @@
 """The commands `mrtlab targets …`: make a targets file, look at one, and let a model find its own."""
 
 import json
+import math
 import shlex
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +33,7 @@ MAKE_EXAMPLES = examples(
     "mrtlab targets make --set paper --out paper.json",
 )
 _SHOWN = 30  # prompts in a table
+_MOST = 1000  # questions of a family: more would take long to be found
 
 OutOption = Annotated[Path, typer.Option(help="The targets file to write.", show_default=False)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over the file if it exists.")]
@@ -70,8 +73,10 @@ def discover(
     pass are given the same probability. Read the file before you train on it: it is yours to edit.
     """
     _check_out(out, force)
-    if not temperature > 0:
-        fail(f"--temperature must be above 0, got {temperature:g}", 2)
+    if not 0 < temperature < math.inf:
+        fail(f"--temperature must be above 0 and finite, got {temperature:g}", 2)
+    if not all(prompt.strip() for prompt in prompts):
+        fail("a prompt is blank: say what to ask", 2)
     check = _validator(valid, valid_list)
     lm_needed()
     network, tokenizer = loaded(model, device)
@@ -79,7 +84,7 @@ def discover(
     from mrtlab.lm.sampling import Sampler, sample
 
     found: list[tuple[str, Discovery]] = []
-    for prompt in prompts:
+    for prompt in dict.fromkeys(prompts):  # twice the same would make a file with one prompt in two entries
         try:
             said = sample(
                 network,
@@ -165,13 +170,15 @@ def make(
     family: Annotated[
         list[str] | None, typer.Option(help="A family with a known truth; give it again for more.", show_default=False)
     ] = None,
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts of each family to train.")] = 2,
-    measure: Annotated[int, typer.Option(min=0, help="Prompts of each family, in other words, to measure only.")] = 4,
-    facts: Annotated[int, typer.Option(min=0, help="Facts as anchors, with their right answers.")] = 0,
+    prompts: Annotated[int, typer.Option(min=1, max=_MOST, help="Prompts of each family to train.")] = 2,
+    measure: Annotated[
+        int, typer.Option(min=0, max=_MOST, help="Prompts of each family, in other words, to measure only.")
+    ] = 4,
+    facts: Annotated[int, typer.Option(min=0, max=_MOST, help="Facts as anchors, with their right answers.")] = 0,
     name: Annotated[
         str | None, typer.Option("--set", help="Instead: paper, the 26 prompts of six families.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which questions.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which questions.")] = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -205,10 +212,17 @@ def make(
 
 
 def _check_out(out: Path, force: bool) -> None:
+    if out.is_dir():
+        fail(f"cannot write {out}: it is a folder; give the name of a file", 1)
     if out.exists() and not force:
         fail(f"{out} exists already: give another name, or add --force to write over it", 2)
     if not out.parent.is_dir():
         fail(f"cannot write {out}: there is no folder {out.parent}", 1)
+    try:  # now, not after everything was drawn
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        fail(f"cannot write {out}: {error.strerror}", 1)
 
 
 def _validator(pattern: str | None, listed: Path | None) -> "Callable[[str], bool]":
@@ -325,6 +339,8 @@ def _made(names: list[str], prompts: int, measure: int, facts: int, seed: int) -
     for name in dict.fromkeys(names):
         if name not in FAMILIES:
             fail(str(UnknownName("family", name, FAMILIES)), 2)
+        if name == "facts":
+            fail("a fact has one right answer, so nothing is to be spread: take facts as anchors, with --facts 20", 2)
         try:
             for target in family_targets(name, prompts, rng=rng):
                 found.setdefault(target.prompt, target)

@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +40,7 @@ EXAMPLES = examples(
     "mrtlab train mrt scored.jsonl --model Qwen/Qwen3-0.6B --rule softmax --k 4 --epochs 2 --out qwen-adapter --resume",
 )
 REPORT = "report.html"
+_OPTIONS = ("lora_rank", "batch_prompts", "accumulate", "max_length", "eval_share")
 _LINE_S = 10.0  # between two lines of progress in a log file
 
 train = typer.Typer(no_args_is_help=True, help="Fine-tune a model on prompts with several responses each.")
@@ -91,7 +92,7 @@ def mrt(
         ),
     ] = None,
     eval_share: Annotated[float, typer.Option(help="Share of the prompts that is held out and measured.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped or killed.")] = False,
     device: DeviceOption = "auto",
     prompt_column: PromptColumn = "prompt",
@@ -128,30 +129,18 @@ def mrt(
             eval_share=eval_share,
         )
     except ValueError as error:
-        fail(_as_option(str(error)), 2)
+        fail(as_option(str(error), _OPTIONS), 2)
     base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
     source = {"file": str(data), "sha256": sha256_of(data)}
     check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
     command = shlex.join(["mrtlab", *sys.argv[1:]])
-    try:
+    with told(data, out, command, options=_OPTIONS, memory="raise --accumulate, or lower --k or --max-length"):
         with stoppable() as stopped, watching(stopped) as watch:
             results = fine_tune(
                 network, tokenizer, records, out, settings=settings, base=base, source=source, watch=watch
             )
         _report(out, results, command)
-    except ValueError as error:
-        fail(_as_option(f"{data}: {error}"), 2)
-    except OSError as error:
-        kept = "; what was done is kept: make room, then repeat the command with --resume" if out.is_dir() else ""
-        fail(f"cannot write to {out}: {error.strerror or error}{kept}", 1)
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
-            raise
-        fail("the GPU's memory is too small for these settings: raise --accumulate, or lower --k or --max-length", 1)
-    except KeyboardInterrupt:
-        again = command if resume else f"{command} --resume"
-        fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
     if as_json:
         content = {"folder": str(out), "report": str(out / REPORT)} | results
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -159,11 +148,42 @@ def mrt(
         _print(out, results)
 
 
-def _as_option(message: str) -> str:
-    """The names of settings as the command line spells them."""
-    for name in ("lora_rank", "batch_prompts", "accumulate", "max_length", "eval_share"):
+def as_option(message: str, names: Sequence[str]) -> str:
+    """A message with the names of settings as the command line spells them."""
+    for name in names:
         message = message.replace(name, f"--{name.replace('_', '-')}")
     return message
+
+
+@contextmanager
+def told(data: Path, out: Path, command: str, *, options: Sequence[str], memory: str) -> Iterator[None]:
+    """Whatever may end a run early, as one sentence with a remedy, and what to do to go on.
+
+    Args:
+        data: what is learned from.
+        out: folder of the run.
+        command: as it was typed.
+        options: settings whose names messages may hold.
+        memory: what to do if the GPU's is too small.
+    """
+    from mrtlab.training.folder import RUN
+
+    again = command if "--resume" in shlex.split(command) else f"{command} --resume"
+    try:
+        yield
+    except ValueError as error:
+        fail(as_option(f"{data}: {error}", options), 2)
+    except OSError as error:
+        kept = "; what was done is kept: make room, then repeat the command with --resume" if out.is_dir() else ""
+        fail(f"cannot write to {out}: {error.strerror or error}{kept}", 1)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        fail(f"the GPU's memory is too small for these settings: {memory}", 1)
+    except KeyboardInterrupt:
+        if not (out / RUN).is_file():
+            fail(f"stopped before anything was kept; to begin anew: {command}", 130)
+        fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
 
 
 def sha256_of(path: Path) -> str:

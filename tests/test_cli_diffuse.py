@@ -191,8 +191,8 @@ class TestTrain:
         child.communicate()
         assert "add --resume" in complaint(*words, "killed")
         assert "another stop, None instead of 0.5" in complaint(*words, "killed", "--resume", "--stop", 0.5)
-        call(*words, "killed", "--resume")
-        call(*words, "straight")
+        assert re.search(r"The run goes on after step \d+ of 120", call(*words, "killed", "--resume").stderr)
+        assert "goes on after" not in call(*words, "straight").stderr
         found, wanted = (load_file(f"{name}/adapter_model.safetensors") for name in ("killed", "straight"))
         for name in wanted:
             torch.testing.assert_close(found[name], wanted[name], rtol=0, atol=0)
@@ -203,6 +203,59 @@ class TestTrain:
 
         monkeypatch.setattr(diffuse_run, "save_model", cut_off)
         assert train(code=130).stderr.strip().endswith("--resume")
+
+    def test_stopped_before_anything_was_kept_there_is_nothing_to_resume(self, monkeypatch):
+        def cut_off(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(diffuse_run, "aim", cut_off)
+        said = train(code=130).stderr.strip().splitlines()[-1]
+        assert "stopped before anything was kept" in said
+        assert "--resume" not in said
+
+    def test_a_full_disk_is_said_and_the_run_goes_on_later(self):
+        """A limit on the size of files stands for the disk: checkpoints are larger, run.json is not."""
+        resource = pytest.importorskip("resource", reason="there are no such limits here")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, before[1]))
+        try:
+            said = train(code=1).stderr.strip().splitlines()[-1]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert said.startswith("mrtlab: cannot write to a")
+        assert "repeat the command with --resume" in said
+        train("--resume")
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [("more.json", '["Who?", {"prompt": "Where?", "responses": ["Here."]}]'), ("m.txt", "Who?\nWhere?")],
+    )
+    def test_anchors_as_a_list_or_as_lines(self, name, text):
+        Path(name).write_text(text)
+        wanted = cli_diffuse._targets(Path("targets.json"), Path(name))
+        assert [anchor.prompt for anchor in wanted.anchors] == ["Who?", "Where?"]
+
+    def test_an_anchor_on_what_is_taught_is_noted(self):
+        Path("more.txt").write_text("Who are you?\nToss a coin.\n")
+        assert "Anchors that are trained prompts, too: 1" in train("--anchors", "more.txt").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"prompt": "p",\n "responses": {"a": 1, "a": 3}}]', "line 1: 'a' stands twice in one object"),
+        ('[\n{"prompt": "p", "responses": {"a": NaN}}]', "line 2: NaN is no number that JSON has"),
+        ('[{"prompt": "p", "responses": {"a": 1e308, "b": 1e308}}]', "weights are too large to be added up"),
+        ('[{"prompt": "p", "responses": {"a": "3"}}]', "responses has '3' for 'a', expected a number"),
+        ('[{"prompt": "p", "responses": {"a": true}}]', "responses has True for 'a', expected a number"),
+        ('{"prompt": "p", "responses": ["a"]}', "put [ and ] around the entries"),
+        ('{"targets": [], "anchors": "Who?"}', "anchors must be a list"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_broken_targets_are_told_with_their_line(text, message):
+    Path("broken.json").write_text(text)
+    assert message in complaint("targets", "check", "broken.json")
 
 
 class TestTargets:
@@ -243,8 +296,20 @@ class TestTargets:
         call("targets", "discover", "Name a fruit.", "--valid-list", "known.txt", "--out", "found.json", "--force")
         assert load_targets(Path("found.json")).targets[0].answers == ("plum",)
 
-    def test_a_real_model_is_asked(self):
-        call("targets", "discover", "Name a fruit.", "--n", 20, "--least", 1, "--max-new-tokens", 3, "--out", "f.jsonl")
+    def test_a_real_model_is_asked_each_prompt_once(self):
+        call(
+            "targets",
+            "discover",
+            *["Name a fruit."] * 2,
+            "--n",
+            20,
+            "--least",
+            1,
+            "--max-new-tokens",
+            3,
+            "--out",
+            "f.jsonl",
+        )
         assert load_targets(Path("f.jsonl")).targets[0].prompt == "Name a fruit."
 
     def test_a_file_is_described_and_a_model_scored(self):
@@ -265,6 +330,10 @@ class TestTargets:
             (("discover", "p", "--out", "f.json", "--valid-list", "none"), "cannot read none", 2),
             (("discover", "p", "--out", "f.json", "--valid", "never", "--n", 3), "no answer to 'p' passed", 2),
             (("discover", "p", "--out", "none/f.json"), "there is no folder none", 1),
+            (("discover", "p", "--out", "."), "it is a folder; give the name of a file", 1),
+            (("discover", " ", "--out", "f.json"), "a prompt is blank", 2),
+            (("discover", "p", "--out", "f.json", "--temperature", "inf"), "above 0 and finite", 2),
+            (("make", "--out", "f.json", "--family", "facts"), "take facts as anchors", 2),
             (("make", "--out", "f.json"), "give --family, once or more, or --set paper", 2),
             (("make", "--out", "f.json", "--family", "fruits", "--set", "paper"), "exclude each other", 2),
             (("make", "--out", "f.json", "--set", "mine"), "the only set is paper", 2),
@@ -277,6 +346,19 @@ class TestTargets:
     def test_what_makes_no_sense(self, arguments, message, code):
         assert message in complaint("targets", *arguments, code=code)
         assert not Path("f.json").exists()
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_before_anything_is_drawn():
+    if not Path("/proc/self").is_dir():
+        pytest.skip("there is no /proc here")
+    result = call("targets", "discover", "Name a fruit.", "--out", "/proc/found.json", code=1)
+    assert "cannot write /proc/found.json" in result.stderr
+    assert "parameters on" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [("targets", "make", "--family", "fruits"), ("train", "diffuse", "--targets", "x")])
+def test_a_seed_below_zero_is_refused(command):
+    assert "--seed" in call(*command, "--out", "f.json", "--seed", -1, code=2).stderr
 
 
 def test_spellings_that_look_alike_are_one_answer():

@@ -157,6 +157,9 @@ class Target:
         if isinstance(responses, Mapping):
             if targets is not None or weights is not None:
                 raise RecordError("responses has a number for each answer already. Leave out targets and weights.")
+            for answer, number in responses.items():
+                if isinstance(number, bool) or not isinstance(number, int | float):
+                    raise RecordError(f"responses has {short(number)} for {short(answer)}, expected a number.")
             responses, weights = list(responses), list(responses.values())
         if targets is not None and weights is not None:
             raise RecordError("found both targets and weights. Leave one of them out.")
@@ -318,6 +321,8 @@ def _normalised(weights: Sequence[float]) -> tuple[float, ...]:
             f"{sum(weights):g}."
         )
     total = sum(weights)
+    if not np.isfinite(total):
+        raise RecordError("weights are too large to be added up. Divide all of them by the largest.")
     return tuple(weight / total for weight in weights)
 
 

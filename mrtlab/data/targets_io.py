@@ -14,6 +14,9 @@ _LINES = (".jsonl", ".ndjson", ".gz")
 _EXPECTED = (
     'Expected a list of entries like {"prompt": ..., "responses": [...]}, or {"targets": [entries], "anchors": [...]}.'
 )
+_ALONE = (
+    "An entry stands here by itself: put [ and ] around the entries and commas between them, or call the file .jsonl."
+)
 _SPACE = " \t\r\n"
 
 Entry = tuple[str, str, Any]
@@ -52,11 +55,17 @@ def load_targets(path: Path) -> Targets:
 def load_anchors(path: Path) -> tuple[Anchor, ...]:
     """Anchors from a file of their own: records of which the first response is right, or texts, one on each line.
 
+    Args:
+        path: a .jsonl file with a record on each line, a .json file with a list of records or texts, or any other name
+            with a text on each line.
+
     Raises:
         RecordError: the file cannot be read, or a line is no record; with file, line, field and remedy.
     """
     if path.suffix.lower() in _LINES:
         found = [anchor for where, _, entry in _lines(path) for anchor in _placed(where, entry)]
+    elif path.suffix.lower() == ".json":
+        found = [anchor for where, _, entry in _json(path) for anchor in _placed(where, entry)]
     else:
         found = [Anchor(line.strip()) for line in _text(path).splitlines() if line.strip()]
     if not found:
@@ -194,8 +203,11 @@ def _json(path: Path) -> Iterator[Entry]:
         yield from scan.entries("targets")
     elif scan.next() == "{":
         for name in scan.names():
-            if name not in _LISTS or scan.next() != "[":
-                raise RecordError(f"{scan.where()}: {short(name)} should not be here. {_EXPECTED}")
+            if name not in _LISTS:
+                help = _ALONE if name in FIELDS else _EXPECTED
+                raise RecordError(f"{scan.where()}: {short(name)} should not be here. {help}")
+            if scan.next() != "[":
+                raise RecordError(f"{scan.where()}: {name} must be a list. {_EXPECTED}")
             yield from scan.entries(name)
     else:
         raise RecordError(f"{scan.where()}: {_EXPECTED}")
@@ -223,14 +235,16 @@ class _Scan:
         """The value that stands here; the walk goes on after it."""
         self.next()
         try:
-            found, self.at = json.JSONDecoder(parse_constant=_no_constant).raw_decode(self.text, self.at)
+            found, self.at = _DECODER.raw_decode(self.text, self.at)
         except json.JSONDecodeError as error:
             raise RecordError(
                 f"{self.path}, line {error.lineno}: not valid JSON ({error.msg}, column {error.colno}). "
                 "A comma too many or too few, or a quotation mark that is not closed, are the usual causes."
             ) from None
+        except RecordError as error:
+            raise RecordError(f"{self.where()}: {error}") from None
         except (ValueError, RecursionError):
-            raise RecordError(f"{self.where()}: a number that JSON does not have, or nested too deeply.") from None
+            raise RecordError(f"{self.where()}: a number with too many digits, or nested too deeply.") from None
         return found
 
     def entries(self, name: str) -> Iterator[Entry]:
@@ -267,4 +281,17 @@ class _Scan:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(name)
+    raise RecordError(f"{name} is no number that JSON has. Write a number, or leave the answer out.")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names differ: of two with one name, one would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise RecordError(f"{short(twice)} stands twice in one object. Leave one of them out.")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)

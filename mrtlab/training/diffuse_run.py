@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, TrainingArguments
+from transformers import PrinterCallback
 
 from mrtlab.data.records_io import write_jsonl
 from mrtlab.data.targets import Target, Targets, with_casings
@@ -19,13 +19,11 @@ from mrtlab.training.adapter import with_adapter
 from mrtlab.training.aimed import NUMBERS, Aimed, aim
 from mrtlab.training.anchor import AnchorRows, Law, anchor_rows, base_law, kept, remembered
 from mrtlab.training.diffuse import DiffuseConfig, DiffuseTrainer, floor
-from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, save_model
+from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, run_arguments, save_model
 from mrtlab.training.mixing import mix
 from mrtlab.training.watch import Stopped, Watch, Watching
 
 _SMALL = 50_000_000  # weights; larger models take smaller steps
-_SAVES = 10  # checkpoints along a run
-_LOGGED = 400  # points of the loss curve, at most
 _FREE = 4  # every so many-th anchor is kept out of training, to see whether what is not anchored stays, too
 _ENOUGH_ANCHORS = 8  # before any is kept out
 _HOW = "`mrtlab train diffuse`, towards target laws"
@@ -208,6 +206,12 @@ def _notes(targets: Targets, settings: DiffuseSettings) -> list[str]:
         )
     if not targets.anchors:
         notes.append("There are no anchors, so what else the model knows may be damaged, and that will not be seen.")
+    taught = {target.prompt for target in targets.trained}
+    if both := sum(anchor.prompt in taught for anchor in targets.anchors):
+        notes.append(
+            f"Anchors that are trained prompts, too: {both}. There the anchor holds what training is to change; "
+            "leave one of the two out."
+        )
     if settings.mix and not any(target.valid for target in targets.trained):
         notes.append(
             "No target has a pattern of valid answers, so mixing keeps the base model's favourites among the listed "
@@ -271,8 +275,11 @@ def _trainer(
     watch: Watch,
 ) -> DiffuseTrainer:
     steps = settings.passes * -(-len(targets) // settings.batch_prompts)
-    args = TrainingArguments(
-        output_dir=str(folder / CHECKPOINTS),
+    args = run_arguments(
+        model,
+        folder,
+        steps=steps,
+        seed=settings.seed,
         num_train_epochs=settings.passes,
         per_device_train_batch_size=settings.batch_prompts,
         learning_rate=lr,
@@ -280,17 +287,6 @@ def _trainer(
         adam_epsilon=1e-5,
         weight_decay=0.01,
         max_grad_norm=1.0,
-        logging_strategy="steps",
-        logging_steps=max(1, steps // _LOGGED),
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=max(1, steps // _SAVES),
-        save_total_limit=2,
-        seed=settings.seed,
-        use_cpu=next(model.parameters()).device.type == "cpu",
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to="none",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PrinterCallback, TrainingArguments
+from transformers import PrinterCallback
 
 from mrtlab.data.describe import describe
 from mrtlab.data.records import Record
@@ -18,7 +18,7 @@ from mrtlab.lm.support import text_config
 from mrtlab.training.adapter import with_adapter
 from mrtlab.training.before_after import FEW, Measured, change, measure
 from mrtlab.training.choose import Choice
-from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, save_model
+from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, run_arguments, save_model
 from mrtlab.training.groups import Groups
 from mrtlab.training.multiresponse import (
     MultiResponseConfig,
@@ -30,8 +30,6 @@ from mrtlab.training.watch import Stopped, Watch, Watching
 HELD_OUT = "held_out.jsonl"
 _MEASURED = 64  # training prompts that are measured, too; more would only narrow the interval
 _SMALL = 50_000_000  # weights; larger models take smaller steps
-_SAVES = 10  # checkpoints along a run
-_LOGGED = 400  # points of the loss curve, at most
 _HOW = "`mrtlab train mrt`, several responses to each prompt at once"
 
 
@@ -259,8 +257,11 @@ def _trainer(
     model: Any, tokenizer: Any, train: Sequence[Record], folder: Path, settings: Settings, lr: float, watch: Watch
 ) -> MultiResponseTrainer:
     steps = settings.epochs * -(-len(train) // settings.batch_prompts)
-    args = TrainingArguments(
-        output_dir=str(folder / CHECKPOINTS),
+    args = run_arguments(
+        model,
+        folder,
+        steps=steps,
+        seed=settings.seed,
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_prompts // settings.accumulate,
         gradient_accumulation_steps=settings.accumulate,
@@ -268,17 +269,6 @@ def _trainer(
         lr_scheduler_type="cosine",
         warmup_steps=min(steps // 20, 100),  # none in a short run: the first step of a warm-up learns nothing
         weight_decay=0.0,
-        logging_strategy="steps",
-        logging_steps=max(1, steps // _LOGGED),
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=max(1, steps // _SAVES),
-        save_total_limit=2,
-        seed=settings.seed,
-        use_cpu=next(model.parameters()).device.type == "cpu",
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to="none",
     )
     config = MultiResponseConfig(choice=settings.choice, redraw=settings.redraw, normalisation=settings.normalisation)
     with warnings.catch_warnings():

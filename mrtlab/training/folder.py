@@ -10,6 +10,8 @@ from mrtlab.data.records_io import read_jsonl
 
 RUN = "run.json"  # settings, what was measured before, and, at the end, the results
 CHECKPOINTS = "checkpoints"
+_SAVES = 10  # checkpoints along a run
+_LOGGED = 400  # points of the loss curve, at most
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -20,6 +22,35 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RUN
     return next((row for _, row in read_jsonl(path)), None) if path.is_file() else None
+
+
+def run_arguments(model: Any, folder: Path, *, steps: int, seed: int, **special: Any) -> Any:
+    """`TrainingArguments` for a run in a folder: when it is logged and saved, and that it tells nobody else.
+
+    Args:
+        model: decides between CPU and GPU.
+        folder: of the run.
+        steps: how many there will be.
+        seed: of the trainer.
+        **special: what differs from run to run, in the words of transformers.
+    """
+    from transformers import TrainingArguments  # here: whoever only reads a run needs no such library
+
+    return TrainingArguments(
+        output_dir=str(folder / CHECKPOINTS),
+        logging_strategy="steps",
+        logging_steps=max(1, steps // _LOGGED),
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=max(1, steps // _SAVES),
+        save_total_limit=2,
+        seed=seed,
+        use_cpu=next(model.parameters()).device.type == "cpu",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+        **special,
+    )
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class Watching(TrainerCallback):
         if self.prompts is None:
             self.prompts = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         self.watch.began()
+        if self.first:
+            self.watch.note(f"The run goes on after step {self.first:,} of {state.max_steps:,}.")
         for entry in state.log_history:
             if "loss" in entry:
                 self.watch.logged(entry["step"], entry["loss"])
