@@ -200,22 +200,38 @@ def draws_bound(model: nn.Module, draws: Draws) -> float:
     return flops(draws.n) / flops(batches)
 
 
-def law_seconds(model: nn.Module, draws: Draws) -> tuple[float, float]:
-    """CPU seconds that one step of `draws.batch` rows takes: the model's part, and drawing from its logits."""
+def step_seconds(model: nn.Module, draws: Draws) -> dict[str, float]:
+    """CPU seconds of one more token for `draws.batch` rows: without what stands before, with it, and the draw itself.
+
+    Keys: "alone", the model on the new tokens only; "cached", with a prompt's keys and values copied for every row;
+    "draw", from logits to tokens.
+    """
+    from transformers import DynamicCache
+
     from mrtlab.lm.sampling import _pick
 
-    rows = torch.zeros(draws.batch, 1, dtype=torch.long)
+    rows = torch.full((draws.batch, 1), _lm.FIRST_WORD)
+    prompt = torch.full((1, draws.prompt), _lm.FIRST_WORD)
+    luck = torch.rand(draws.batch, dtype=torch.float64)
     with torch.no_grad():
         logits = model(input_ids=rows, use_cache=False).logits[:, -1]
-        luck = torch.rand(draws.batch, dtype=torch.float64)
+        cache = DynamicCache(config=model.config)
+        model(input_ids=prompt, past_key_values=cache, use_cache=True)
+        cache.batch_repeat_interleave(draws.batch)
+
+        def cached() -> None:
+            model(input_ids=rows, past_key_values=cache, use_cache=True)
+            cache.crop(-1)  # as it was
+
         times = _lm.in_turns(
             {
-                "model": lambda: model(input_ids=rows, use_cache=False),
-                "law": lambda: _pick(Sampler().law(logits), luck),
+                "alone": lambda: model(input_ids=rows, use_cache=False),
+                "cached": cached,
+                "draw": lambda: _pick(Sampler().law(logits), luck),
             },
-            repeats=5,
+            repeats=7,
         )
-    return times["model"].cpu, times["law"].cpu
+    return {name: each.cpu for name, each in times.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -242,11 +258,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         size=sum(p.numel() for p in model.parameters()) / 1e6, words=model.config.vocab_size, threads=threads,
         batch=draws.batch,
     )  # fmt: skip
-    body_s, law_s = law_seconds(model, draws)
+    one = {name: f"{1e3 * seconds:.3g} ms" for name, seconds in step_seconds(model, draws).items()}
     bounds = (
-        "**What bounds it.** Training: FLOPs, as in `cpu_lm`; what remains is the head, which reads every place of an "
-        f"answer on both sides, and calls. Drawing: a step of {draws.batch} rows takes {1e3 * body_s:.3g} ms in the "
-        f"model and {1e3 * law_s:.3g} ms to draw from its law, which sharing the prompt does not change."
+        "**What bounds it.** Training: FLOPs, as in `cpu_lm`; TRL's metrics come on top of its side, so a ratio may "
+        f"exceed the bound. Drawing: one more token for {draws.batch} rows takes {one['alone']} of arithmetic on the "
+        f"new tokens, {one['cached']} with the keys and values of the prompt before them, and {one['draw']} to draw "
+        "from the law. The prompt is read once, but its keys and values are copied for every row, and again at every "
+        "token; sharing does not change that, and FLOPs do not show it."
     )
     head = ["work", "peer", "ours", "theirs", "ratio", "by wall time", "bound", "aim", "form", "equal"]
     table = "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *(row.cells() for row in rows)])
