@@ -63,7 +63,7 @@ def diffuse(
     mix_draws: Annotated[int, typer.Option(help="Draws of the base model for that, where a target has `valid`.")] = 200,
     passes: Annotated[int, typer.Option(help="Times that every prompt is trained.")] = 50,
     batch_prompts: Annotated[int, typer.Option(help="Prompts in a step, each with all its answers.")] = 1,
-    lora_rank: Annotated[int, typer.Option(help="Of the adapter, which is on all linear layers.")] = 4,
+    lora_rank: Annotated[int, typer.Option(max=1024, help="Of the adapter, which is on all linear layers.")] = 4,
     full: Annotated[bool, typer.Option("--full", help="Train every weight, and save a whole model.")] = False,
     lr: Annotated[
         float | None,

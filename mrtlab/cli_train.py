@@ -66,7 +66,9 @@ def mrt(
     alpha: AlphaOption = 0.75,
     temperature: TemperatureOption = 1.0,
     similarity: SimilarityOption = "runs",
-    lora_rank: Annotated[int, typer.Option(min=1, help="Of the adapter, which is on all linear layers.")] = 16,
+    lora_rank: Annotated[
+        int, typer.Option(min=1, max=1024, help="Of the adapter, which is on all linear layers.")
+    ] = 16,
     full: Annotated[bool, typer.Option("--full", help="Train every weight, and save a whole model.")] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the prompts.")] = 3,
     batch_prompts: Annotated[int, typer.Option(min=1, help="Prompts in a step, each with its responses.")] = 8,

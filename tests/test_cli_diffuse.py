@@ -361,6 +361,10 @@ def test_a_seed_below_zero_is_refused(command):
     assert "--seed" in call(*command, "--out", "f.json", "--seed", -1, code=2).stderr
 
 
+def test_a_rank_beyond_every_layer_is_refused_before_memory_is_taken():
+    assert "--lora-rank" in call("train", "diffuse", "--targets", "x", "--out", "a", "--lora-rank", 9999, code=2).stderr
+
+
 def test_spellings_that_look_alike_are_one_answer():
     found = discover(["Paris", "paris", " Paris. ", "«Paris»", "Rome", "", "..."], least=2)
     assert [(one.answer, one.count) for one in found.kept] == [("Paris", 1 + 1 + 1 + 1)]
