@@ -206,10 +206,8 @@ def parity(results: Mapping[str, Any]) -> go.Figure:
         )  # fmt: skip
         fig.add_scatter(x=[0, 0], y=[top, top - 1.8], mode="lines", row=1, col=2, hoverinfo="skip", cliponaxis=False,
                         line={"color": INK, "width": 2})  # fmt: skip
-    fig.update_xaxes(
-        title="share of women", range=[0, 1.02], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"], row=1, col=1
-    )
-    fig.update_xaxes(title="TV, gender and place", range=[-0.02, 1.02], tickvals=[0, 0.5, 1], tickangle=0, row=1, col=2)
+    fig.update_xaxes(title="women", range=[0, 1.02], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"], row=1, col=1)
+    fig.update_xaxes(title="TV", range=[-0.02, 1.02], tickvals=[0, 0.5, 1], tickangle=0, row=1, col=2)
     fig.update_yaxes(tickvals=list(heights.values()), ticktext=[words for words, _, _ in rows_of.values()],
                      range=[-4.1, 0.6], showgrid=False)  # fmt: skip
     design = results["design"]
@@ -222,8 +220,9 @@ def parity(results: Mapping[str, Any]) -> go.Figure:
     return present(
         fig,
         claim=_parity_claim(kinds),
-        how="Black: the stated target, as many women as men from every country alike, or three to one and every other "
-        f"country twice. Bars: 95 % over {design['seeds']} seeds.",
+        how="Left: share of women. Right: total variation of gender and place. Black: the stated target, as many women "
+        f"as men from every country alike, or three to one and every other country twice. "
+        f"Bars: 95 % over {design['seeds']} seeds.",
         alt="; ".join(
             f"{target} target, {words}: {kinds[run]['woman']['mean']:.0%} women, total variation "
             f"{kinds[run][f'{target}_both']['mean']:.2f}"
@@ -276,9 +275,9 @@ def worth(results: Mapping[str, Any]) -> go.Figure:
     floor = results["floor"]
     fig.add_vline(x=round(floor, 3), line={"color": INK, "width": 1.5, "dash": "dot"}, row=1, col=1)
     highest = max(one[n]["nll"]["hi"] for _, one, _ in sources.values() for n in sizes)
-    fig.update_xaxes(title="nats a biography, log", type="log", tickvals=[20, 50, 100], row=1, col=1,
+    fig.update_xaxes(title="nats, log axis", type="log", tickvals=[20, 50, 100], row=1, col=1,
                      range=[float(np.log10(0.92 * floor)), float(np.log10(1.1 * highest))])  # fmt: skip
-    fig.update_xaxes(title="countries told", range=[0, 1.04], tickformat=".0%", tickvals=[0.5, 1], tickangle=0,
+    fig.update_xaxes(title="right", range=[0, 1.04], tickformat=".0%", tickvals=[0.5, 1], tickangle=0,
                      row=1, col=2)  # fmt: skip
     fig.update_yaxes(autorange="reversed", showgrid=False)
     design = results["design"]
@@ -286,7 +285,8 @@ def worth(results: Mapping[str, Any]) -> go.Figure:
         fig,
         claim=_worth_claim(results, sizes),
         how=f"Open: trained on {design['sizes'][0]} biographies; filled: on {design['sizes'][1]}. Left, less is "
-        "better: a model that counts characters. Right: a classifier. Dotted: the floor. "
+        "better: nats a biography under a model that counts characters. Right: countries that a classifier tells. "
+        "Dotted: the floor. "
         f"Bars: 95 % over {design['seeds']} seeds.",
         alt=f"Small models trained on {design['sizes'][0]} and on {design['sizes'][1]} biographies: "
         + "; ".join(

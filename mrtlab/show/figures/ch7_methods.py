@@ -27,7 +27,7 @@ WAYS = {  # name, colour: whole targets blue, draws of the target vermillion, re
     "top-p": ("top p", GREY),
 }
 _SYMBOL = {MULTI: "circle", SINGLE: "diamond", REWARD: "square", GREY: "circle-open"}
-_PANELS = {"trained": "taught", "wordings_new": "new wordings", "families": "other families",
+_PANELS = {"trained": "taught", "wordings_new": "new wordings", "families": "not taught",
            "never_flat": "never even"}  # fmt: skip
 _UNTRAINED = "plain"  # the first way without training: a gap stands above it
 _NEAR = 0.02  # of an entropy, in which two count as equal
@@ -67,7 +67,7 @@ def one_table(results: Mapping[str, Any]) -> go.Figure:
     highest = max(one["groups"][g]["tv"]["hi"] for one in ways.values() for g in _PANELS if g in one["groups"])
     fig.update_xaxes(range=[0, 1.06 * highest], tickvals=[0, 0.2, 0.4, 0.6], ticktext=["0", ".2", ".4", ".6"],
                      tickangle=0)  # fmt: skip
-    fig.update_xaxes(title="total variation", row=2)
+    fig.update_xaxes(title="TV", row=2)
     for col, domain in ((1, [0, 0.4]), (2, [0.44, 0.84])):  # beside them is room for the facts
         fig.update_xaxes(domain=domain, col=col)
     fig.update_yaxes(tickvals=list(heights.values()), ticktext=[WAYS[way][0] for way in heights],
@@ -82,7 +82,8 @@ def one_table(results: Mapping[str, Any]) -> go.Figure:
     present(
         fig,
         claim=_table_claim(results["ways"]),
-        how=f"Left is nearer. Above the dotted line {design['steps']} steps of training: blue on whole targets, "
+        how="TV is total variation, left is nearer. "
+        f"Above the dotted line {design['steps']} steps of training: blue on whole targets, "
         "vermillion on draws of them, orange on rewarded draws of the model. Below: no training. "
         f"Numbers: facts still known. Bars: 95 % over {design['seeds']} seeds.",
         alt="Total variation on "
