@@ -1,0 +1,317 @@
+"""The gradient of every example's loss, all examples of a batch in one backward pass, for the weights of a LoRA."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from mrtlab.data.records import Record
+from mrtlab.lm.encode import encode
+from mrtlab.lm.support import check_length, inner
+from mrtlab.spa.projection import Projection
+
+MAX_TOKENS = 4096  # in one pass, padding included
+_MAX_NUMBERS = 2**26  # of gradients in one pass: a quarter of a gigabyte
+_NO_TARGET = -100  # what cross-entropy passes over
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and one answer as token ids, the answer's end included.
+
+    Attributes:
+        prompt_ids: at least one.
+        answer_ids: at least one.
+    """
+
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Tokens that are fed: the last one is only predicted."""
+        return len(self.prompt_ids) + len(self.answer_ids) - 1
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One of the two matrices of a LoRA layer.
+
+    Attributes:
+        name: where it is in the model, as "model.layers.0.self_attn.q_proj.lora_A".
+        parameter: the name of its weight among the wrapped model's parameters.
+        module: the linear map of peft's that holds it.
+    """
+
+    name: str
+    parameter: str
+    module: nn.Linear
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where the gradient of one matrix stands in a row: columns start to stop.
+
+    Attributes:
+        name: of the matrix, see `Factor`.
+        shape: (out, in) of the matrix; a projected block has fewer columns than out·in.
+        start: its first column.
+        stop: one past its last.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    start: int
+    stop: int
+
+    @property
+    def columns(self) -> slice:
+        """The columns as a slice."""
+        return slice(self.start, self.stop)
+
+
+def examples_of(records: Sequence[Record], tokenizer: Any) -> list[Example]:
+    """Every response of every record as an example, records in order, each one's responses in order.
+
+    Raises:
+        ValueError: as `mrtlab.lm.encode.encode`.
+    """
+    found = []
+    for record in records:
+        encoded = encode(tokenizer, record.prompt, record.responses)
+        found += [Example(tuple(encoded.prompt_ids), tuple(ids)) for ids in encoded.answer_ids]
+    return found
+
+
+def lora_factors(model: Any) -> list[Factor]:
+    """The matrices A and B of the active adapter, layer by layer, A before B.
+
+    Raises:
+        ValueError: the model has no adapter of peft's, more than one is active, or it is of a kind whose gradient is
+            not the product of the two matrices' inputs and outputs (DoRA, embeddings, biases, whole layers, merged).
+
+    Source: the LoRA parameters that SPA takes influence on (SPA sheet, section 1).
+    """
+    from peft.tuners.lora import LoraLayer
+
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    if not layers:
+        raise ValueError("the model has no LoRA adapter: put one on with mrtlab.training.adapter.with_adapter")
+    active = list(dict.fromkeys(name for _, layer in layers for name in layer.active_adapters))
+    if len(active) != 1:
+        raise ValueError(f"exactly one adapter must be active, got {active}: call model.set_adapter(name)")
+    adapter = active[0]
+    if model.peft_config[adapter].modules_to_save:
+        raise ValueError(f"adapter {adapter!r} trains whole layers, too (modules_to_save): leave those out")
+    factors = []
+    for name, layer in layers:
+        if adapter not in layer.lora_A and adapter not in layer.lora_embedding_A:
+            continue
+        if adapter in layer.lora_embedding_A or adapter in layer.lora_variant or layer.merged:
+            raise ValueError(f"{name} is no plain unmerged LoRA of a linear layer, only those are supported")
+        for kind in ("lora_A", "lora_B"):
+            module = getattr(layer, kind)[adapter]
+            if not isinstance(module, nn.Linear) or module.bias is not None:
+                raise ValueError(f"{kind} of {name} is {type(module).__name__}, expected a linear map without bias")
+            short = name.removeprefix("base_model.model.")
+            factors.append(Factor(f"{short}.{kind}", f"{name}.{kind}.{adapter}.weight", module))
+    return factors
+
+
+def blocks_of(factors: Sequence[Factor], projection: Projection | None = None) -> tuple[Block, ...]:
+    """Where each matrix's gradient stands in a row, and how wide a row is: the last block's `stop`."""
+    widths = projection.widths if projection else [factor.module.weight.numel() for factor in factors]
+    stops = np.cumsum(widths).tolist()
+    return tuple(
+        Block(factor.name, tuple(factor.module.weight.shape), stop - width, stop)
+        for factor, width, stop in zip(factors, widths, stops, strict=True)
+    )
+
+
+def length_batches(
+    lengths: Sequence[int], *, max_tokens: int = MAX_TOKENS, max_rows: int | None = None
+) -> list[list[int]]:
+    """Places of examples in batches of like length, the longest first: rows times the longest stay in `max_tokens`.
+
+    Like lengths save padding, which on a CPU is what batching gains; the longest first shows at once whether memory
+    is enough. An example that is longer than `max_tokens` is a batch of its own.
+
+    Raises:
+        ValueError: max_tokens or max_rows is below 1.
+
+    >>> length_batches([2, 9, 3, 4], max_tokens=9)
+    [[1], [3, 2], [0]]
+    """
+    if max_tokens < 1 or (max_rows is not None and max_rows < 1):
+        raise ValueError(f"max_tokens and max_rows must be 1 or more, got {max_tokens} and {max_rows}")
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches: list[list[int]] = []
+    for i in order:
+        fits = batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens
+        if fits and (max_rows is None or len(batches[-1]) < max_rows):
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def plan_batches(examples: Sequence[Example], width: int, *, max_tokens: int = MAX_TOKENS) -> list[list[int]]:
+    """`length_batches` of examples whose gradients have `width` numbers each, with memory for those bounded, too."""
+    return length_batches([len(e) for e in examples], max_tokens=max_tokens, max_rows=max(1, _MAX_NUMBERS // width))
+
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """Examples as one batch, padded on the right.
+
+    No attention mask is needed: a causal model does not look right, and what padding predicts has no target.
+
+    Attributes:
+        tokens: (b, T) what is fed.
+        keep: (S,) places whose logits are needed by some row.
+        targets: (b, S) the token to predict there, `_NO_TARGET` where none is.
+        weight: (b, S) 1/R of a row's R targets, 0 elsewhere: the loss of a row is Σ weight·(−log p).
+    """
+
+    tokens: torch.Tensor
+    keep: torch.Tensor
+    targets: torch.Tensor
+    weight: torch.Tensor
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], device: torch.device) -> "Padded":
+        """Lay the examples out."""
+        longest = max(len(e) for e in examples)
+        first = min(len(e.prompt_ids) for e in examples) - 1
+        tokens = torch.zeros(len(examples), longest, dtype=torch.long)
+        targets = torch.full((len(examples), longest), _NO_TARGET, dtype=torch.long)
+        for row, example in enumerate(examples):
+            ids = torch.tensor((*example.prompt_ids, *example.answer_ids))
+            tokens[row, : len(example)] = ids[:-1]
+            targets[row, len(example.prompt_ids) - 1 : len(example)] = ids[len(example.prompt_ids) :]
+        real = targets != _NO_TARGET
+        weight = real / real.sum(1, keepdim=True)
+        keep = torch.arange(first, longest)
+        return cls(*(t.to(device) for t in (tokens, keep, targets[:, first:], weight[:, first:])))
+
+    def logits(self, call: Any) -> Float[torch.Tensor, "b S V"]:
+        """What `call`, a model or what stands for one, says at the kept places."""
+        return call(input_ids=self.tokens, use_cache=False, logits_to_keep=self.keep).logits.float()
+
+    def losses(self, logits: Float[torch.Tensor, "b S V"]) -> Float[torch.Tensor, "b"]:
+        """Mean of −log p over each row's answer tokens, nats for a token."""
+        nll = nn.functional.cross_entropy(
+            logits.flatten(0, 1), self.targets.flatten(), ignore_index=_NO_TARGET, reduction="none"
+        )
+        return (nll.view(self.targets.shape) * self.weight).sum(1)
+
+
+def batch_gradients(
+    model: Any, examples: Sequence[Example], *, projection: Projection | None = None
+) -> Float[torch.Tensor, "b p"]:
+    """The gradient of each example's loss with respect to the adapter's weights: one forward and one backward pass.
+
+    The loss of an example is the mean over its answer's tokens of −log p, and examples do not mix in the sum of their
+    losses. A linear map y_t = W x_t in which row b of the batch has the gradient δ_t = ∂loss/∂y_t has
+
+        ∂loss_b/∂W = Σ_t δ_t x_tᵀ,
+
+    so hooks on `lora_A` and `lora_B` that keep x and meet δ see all there is; the layer's scale is in δ already.
+    Weights themselves are frozen meanwhile: no sum over the batch is computed only to be thrown away.
+
+    Args:
+        model: a causal language model with one active LoRA adapter; it is put into evaluation mode, and left as it was.
+            The matrices' inputs and δ are taken in its own precision, products and sums are float32.
+        examples: b of them, in one pass.
+        projection: turns each matrix's gradient into fewer numbers right where it arises.
+
+    Returns:
+        (b, p) float32, columns as `blocks_of` says, on the model's device.
+
+    Raises:
+        ValueError: as `lora_factors`; an example is too long for the model; or a layer with an adapter is not fed
+            rows of the batch, as in a mixture of experts.
+
+    Source: SPA (Eq. 1 needs these gradients); hooks as in the sheet's section 9.
+    """
+    factors = lora_factors(model)
+    check_length(model, max(len(e) for e in examples))
+    found: list[torch.Tensor | None] = [None] * len(factors)
+
+    def watch(place: int) -> Any:
+        def take(x: torch.Tensor, delta: torch.Tensor) -> None:
+            gradient = torch.einsum("bto,bti->boi", delta.float(), x.float()).flatten(1)
+            if projection:
+                gradient = projection(place, gradient)
+            before = found[place]
+            found[place] = gradient if before is None else before + gradient  # a layer may be used twice
+
+        def hook(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            x = inputs[0].detach()
+            if x.dim() != 3 or len(x) != len(examples):
+                raise ValueError(
+                    f"{factors[place].name} is fed {tuple(x.shape)}, expected ({len(examples)}, tokens, width): the "
+                    "adapter sits where examples are mixed, as in experts; choose other target modules"
+                )
+            output.register_hook(lambda delta: take(x, delta))
+
+        return hook
+
+    with _frozen(model), torch.enable_grad():
+        hooks = [factor.module.register_forward_hook(watch(i)) for i, factor in enumerate(factors)]
+        # The one leaf of the backward pass: it leads through every layer, and no weight gets a gradient.
+        embedding = inner(model).get_input_embeddings()
+        hooks.append(embedding.register_forward_hook(lambda _m, _i, output: output.requires_grad_(True)))
+        try:
+            batch = Padded.of(examples, embedding.weight.device)
+            batch.losses(batch.logits(model)).sum().backward()
+        finally:
+            for handle in hooks:
+                handle.remove()
+    blocks = blocks_of(factors, projection)
+    device = embedding.weight.device
+    return torch.cat(
+        [
+            torch.zeros(len(examples), block.stop - block.start, device=device) if part is None else part.to(device)
+            for part, block in zip(found, blocks, strict=True)
+        ],
+        dim=1,
+    )
+
+
+def gradients_of(
+    model: Any, examples: Sequence[Example], *, projection: Projection | None = None, max_tokens: int = MAX_TOKENS
+) -> Float[np.ndarray, "n p"]:
+    """`batch_gradients` of any number of examples, in memory and in their order. For queries; see `collect` for sets.
+
+    Raises:
+        ValueError: as `batch_gradients`, or there is no example.
+    """
+    if not len(examples):
+        raise ValueError("there are no examples: give at least one")
+    width = blocks_of(lora_factors(model), projection)[-1].stop
+    rows = np.zeros((len(examples), width), dtype=np.float32)
+    for places in plan_batches(examples, width, max_tokens=max_tokens):
+        rows[places] = batch_gradients(model, [examples[i] for i in places], projection=projection).cpu().numpy()
+    return rows
+
+
+@contextmanager
+def _frozen(model: Any) -> Iterator[None]:
+    """Evaluation mode and no trainable weight; all is put back after."""
+    training = [module for module in model.modules() if module.training]
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    for p in trainable:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trainable:
+            p.requires_grad_(True)
+        for module in training:
+            module.training = True
