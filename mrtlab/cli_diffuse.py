@@ -171,7 +171,7 @@ def _print(out: Path, results: dict[str, Any]) -> None:
     for use, change in results["change"].items():
         n = sum(row["use"] == use for row in results["prompts"])
         which = "trained" if use == "train" else "only measured"
-        title = f"{n:,} prompts, {which}; means with 95 % intervals over prompts"
+        title = f"1 prompt, {which}" if n == 1 else f"{n:,} prompts, {which}; means with 95 % intervals over prompts"
         _table(title, CHANGE_COLUMNS, change_rows(change, CHANGE_LABELS))
     if results["anchors"]:
         _table("what is left of the base model on anchors", ANCHOR_COLUMNS, anchor_rows(results["anchors"]))

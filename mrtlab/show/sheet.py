@@ -104,9 +104,11 @@ CHANGE_COLUMNS = ("measured", "before", "after", "change")
 def change_rows(change: Mapping[str, Any], labels: Mapping[str, str], *, line: str = "\n") -> list[list[str]]:
     """A row for each labelled number: before, after and change, each with its interval over prompts after `line`.
 
+    A single prompt, or prompts that are all alike, have no interval to show.
+
     >>> same = [1.0, 1.0, 1.0]
     >>> change_rows({"kl": {"before": same, "after": same, "change": [0.0, 0.0, 0.0]}}, {"kl": "KL"}, line="; ")
-    [['KL', '1.000; all alike', '1.000; all alike', '+0.000; all alike']]
+    [['KL', '1.000', '1.000', '+0.000']]
     """
     rows = []
     for name, label in labels.items():
@@ -114,7 +116,7 @@ def change_rows(change: Mapping[str, Any], labels: Mapping[str, str], *, line: s
         for what in ("before", "after", "change"):
             mean, low, high = change[name][what]
             sign = "+" if what == "change" else ""
-            around = "all alike" if low == high else f"{low:{sign}.3f} to {high:{sign}.3f}"
-            cells.append(f"{mean:{sign}.3f}{line}{around}")
+            around = "" if low == high else f"{line}{low:{sign}.3f} to {high:{sign}.3f}"
+            cells.append(f"{mean:{sign}.3f}{around}")
         rows.append(cells)
     return rows
