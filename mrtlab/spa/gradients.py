@@ -87,12 +87,16 @@ def examples_of(records: Sequence[Record], tokenizer: Any) -> list[Example]:
     return found
 
 
-def lora_factors(model: Any) -> list[Factor]:
-    """The matrices A and B of the active adapter, layer by layer, A before B.
+def lora_factors(model: Any, *, adapter: str | None = None) -> list[Factor]:
+    """The matrices A and B of an adapter, layer by layer, A before B.
+
+    Args:
+        model: wrapped by peft.
+        adapter: its name; None takes the one that is active.
 
     Raises:
-        ValueError: the model has no adapter of peft's, more than one is active, or it is of a kind whose gradient is
-            not the product of the two matrices' inputs and outputs (DoRA, embeddings, biases, whole layers, merged).
+        ValueError: the model has no adapter of peft's, or none of that name, or more than one is active; or it is of a
+            kind that is more than two matrices beside a linear map (DoRA, embeddings, biases, whole layers, merged).
 
     Source: the LoRA parameters that SPA takes influence on (SPA sheet, section 1).
     """
@@ -101,10 +105,13 @@ def lora_factors(model: Any) -> list[Factor]:
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer)]
     if not layers:
         raise ValueError("the model has no LoRA adapter: put one on with mrtlab.training.adapter.with_adapter")
-    active = list(dict.fromkeys(name for _, layer in layers for name in layer.active_adapters))
-    if len(active) != 1:
-        raise ValueError(f"exactly one adapter must be active, got {active}: call model.set_adapter(name)")
-    adapter = active[0]
+    if adapter is None:
+        active = list(dict.fromkeys(name for _, layer in layers for name in layer.active_adapters))
+        if len(active) != 1:
+            raise ValueError(f"exactly one adapter must be active, got {active}: call model.set_adapter(name)")
+        adapter = active[0]
+    if adapter not in model.peft_config:
+        raise ValueError(f"there is no adapter {adapter!r}, the model has {', '.join(model.peft_config)}")
     if model.peft_config[adapter].modules_to_save:
         raise ValueError(f"adapter {adapter!r} trains whole layers, too (modules_to_save): leave those out")
     factors = []

@@ -1,0 +1,174 @@
+"""All adapters in one batch: their matrices stacked, one product for all, every row with its own adapter."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import nn
+from transformers import DynamicCache
+
+from mrtlab.lm.encode import Prompt, encode_prompt
+from mrtlab.lm.sampling import Sampler, _pick, _stops, _text, _to_its_end
+from mrtlab.lm.support import check_length, text_config
+from mrtlab.spa.gradients import lora_factors
+
+
+@contextmanager
+def stacked(model: Any, adapters: Sequence[str]) -> Iterator[None]:
+    """While this is open, the rows of a batch are K equal runs and run k goes through adapter k.
+
+    y_k = W x_k + s_k·B_k A_k x_k for all k at once: A is (K, r, in), B is (K, out, r), two batched products for each
+    layer, no gathering of rows and no loop over adapters. Smaller ranks are filled up with zeros.
+
+    Args:
+        model: of peft's, with these adapters loaded.
+        adapters: their names.
+
+    Raises:
+        ValueError: there is no name, or an adapter is missing or no plain LoRA (see `lora_factors`). Inside: a layer is
+            not fed K equal runs of rows.
+
+    Source: the SPA sheet, section 8; claim SPA-12.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    if not len(adapters):
+        raise ValueError("there are no adapters: name at least one")
+    for name in adapters:
+        lora_factors(model, adapter=name)  # refuses what two matrices do not describe
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    try:
+        for layer in layers:
+            layer.forward = _stack(layer, adapters)
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)  # the class's own comes back
+
+
+@torch.no_grad()
+def sample_each(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    adapters: Sequence[str],
+    seed: int,
+    n: int = 1,
+    sampler: Sampler | None = None,
+    max_new_tokens: int = 128,
+) -> list[list[list[str]]]:
+    """Answers of every adapter to every prompt, all adapters decoded side by side in one batch.
+
+    Adapter k writes what `mrtlab.lm.sampling.sample` writes while it is the active one, with `seed + k`: token by
+    token, up to a draw within round-off of the next token.
+
+    Args:
+        model: of peft's, see `load_adapters`.
+        tokenizer: of the model.
+        prompts: texts, or chat messages.
+        adapters: K names.
+        seed: of the draws.
+        n: answers of each adapter to each prompt.
+        sampler: how tokens are drawn; by default the likeliest is taken, as SPA does.
+        max_new_tokens: an answer that is not over by then is cut there.
+
+    Returns:
+        for each prompt and each adapter its n answers, without the token that ends them.
+
+    Raises:
+        ValueError: n or max_new_tokens is below 1, a prompt is too long for the model, or as `stacked`.
+
+    Source: SPA, section 4.3, at temperature 0 (section 5.2); claim SPA-12.
+    """
+    if n < 1 or max_new_tokens < 1:
+        raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
+    sampler = sampler or Sampler(temperature=0)
+    device = model.get_input_embeddings().weight.device
+    stops = _stops(model, tokenizer)
+    stop = torch.tensor(stops, device=device)
+    answers = []
+    with stacked(model, adapters):
+        for prompt in prompts:
+            ids = encode_prompt(tokenizer, prompt)
+            check_length(model, len(ids) + max_new_tokens)
+            luck = np.concatenate(
+                [
+                    np.random.default_rng(((seed + k) % 2**63, *ids)).random((n, max_new_tokens))
+                    for k in range(len(adapters))
+                ]
+            )
+            start = torch.tensor([ids] * len(adapters), device=device)
+            rows = _write(model, start, torch.from_numpy(luck), sampler, stop)
+            texts = [_text(tokenizer, _to_its_end(row, stop), set(stops)) for row in rows]
+            answers.append([texts[k * n : (k + 1) * n] for k in range(len(adapters))])
+    return answers
+
+
+def _write(
+    model: Any,
+    prompts: Int[torch.Tensor, "K P"],
+    luck: Float[torch.Tensor, "rows limit"],
+    sampler: Sampler,
+    stop: Int[torch.Tensor, "S"],
+) -> Int[torch.Tensor, "rows T"]:
+    """The same number of answers to each row of the prompt, token by token; rows that are over repeat their end.
+
+    Every adapter needs the prompt's cache of its own, so the prompt goes through K times, in one batch.
+    """
+    n = len(luck) // len(prompts)
+    cache = DynamicCache(config=text_config(model))
+    logits = model(input_ids=prompts, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    logits = logits.repeat_interleave(n, dim=0)
+    if n > 1:
+        cache.batch_repeat_interleave(n)
+    over = torch.zeros(len(luck), dtype=torch.bool, device=prompts.device)
+    written = []
+    for place, u in enumerate(luck.to(prompts.device).T):
+        if place:
+            logits = model(input_ids=written[-1], past_key_values=cache, use_cache=True).logits[:, -1]
+        token = torch.where(over[:, None], stop[0], _pick(sampler.law(logits), u))
+        written.append(token)
+        over |= torch.isin(token[:, 0], stop)
+        if bool(over.all()):
+            break
+    return torch.cat(written, dim=1)
+
+
+def _stack(layer: Any, adapters: Sequence[str]) -> Any:
+    """What a layer does for K runs of rows: its base, and each run's own two matrices."""
+    held = [name for name in adapters if name in layer.lora_A]
+    if not held:
+        return layer.base_layer.forward
+    rank = max(layer.lora_A[name].weight.shape[0] for name in held)
+
+    def fill(factor: nn.ModuleDict, dim: int) -> torch.Tensor:
+        """(K, …) weights, filled up to the largest rank; zeros for an adapter that has none in this layer."""
+        some = factor[held[0]].weight
+        shape = [*some.shape]
+        shape[dim] = rank
+        table = some.new_zeros(len(adapters), *shape)
+        for k, name in enumerate(adapters):
+            if name in held:
+                weight = factor[name].weight.detach()
+                table[k].narrow(dim, 0, weight.shape[dim]).copy_(weight)
+        return table.transpose(1, 2).contiguous()
+
+    down, up = fill(layer.lora_A, 0), fill(layer.lora_B, 1)
+    scale = torch.tensor([layer.scaling.get(name, 0.0) for name in adapters], device=down.device, dtype=down.dtype)
+
+    def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if x.dim() != 3 or len(x) % len(adapters):
+            raise ValueError(
+                f"a layer with {len(adapters)} stacked adapters is fed {tuple(x.shape)}, expected (rows, tokens, "
+                f"width) with the same number of rows for each adapter"
+            )
+        result = layer.base_layer(x, *args, **kwargs)
+        runs = x.to(down.dtype).reshape(len(adapters), -1, x.shape[-1])
+        added = torch.bmm(torch.bmm(runs, down), up) * scale[:, None, None]
+        return (result + added.reshape(result.shape)).to(result.dtype)
+
+    return forward
