@@ -137,7 +137,7 @@ $$
 The target is even over 200 names, and training stopped right on the line, with $\gamma = 0.2$: the KL that is left is
 $0.2 \cdot H(p^*)$.
 
-**At most which share of what the model says can be off the list?** A number between 0 and 1, two decimals.
+**What is the largest share of what the model says that can be off the list?** A number between 0 and 1, two decimals.
 """,
     stub="""
 import numpy as np
@@ -213,7 +213,8 @@ _HEAT = Exercise(
 Asked for a number from 1 to 10, a model says "7" with probability 0.90 and each of the nine others with 0.01. The last
 0.01 is spread evenly over 1,000 strings that are no answer at all.
 
-At temperature $T$ every probability $p$ becomes proportional to $p^{1/T}$. Turn $T$ up until the ten numbers, *among
+At temperature $T$ every probability $p$ becomes proportional to $p^{1/T}$ (here of whole answers; a sampler does so
+token by token). Turn $T$ up until the ten numbers, *among
 themselves*, are as even as eight equally likely ones: $H(p/m) = \log 8$, where $m$ is the mass on the ten.
 
 **What is $m$ at that temperature?** Try temperatures until it fits, or let the computer do so. Two decimals.

@@ -137,8 +137,9 @@ $q$ the target, $\hat p_{-i}$ the share of the *other* draws that equal $x_i$. A
 $A_i \nabla \log p(x_i)$. On the logits of $p = \mathrm{softmax}(z)$ that is $A_i\,(e_{x_i} - p)$: a one in the place of
 $x_i$, less $p$.
 
-Let the model draw two answers, $x$ and another one, $x'$. Write `push(p, q)`, the exact mean of $A\,(e_x - p)$ for the
-first: go over all pairs, or find out what $\hat p_{-i}$ is on average.
+Let the model draw twice, independently: $x$, and then $x'$, which may be the same answer.
+Write `push(p, q)`, the exact mean of $A\,(e_x - p)$ for the first draw: go over all pairs,
+equal ones too, or find out what $\hat p_{-i}$ is on average.
 
 `push(np.array([0.5, 0.5]), np.array([1.0, 0.0]))` should be `[0.5, -0.5]`.
 """,

@@ -11,7 +11,7 @@ _DIGIT = Exercise(
     difficulty=1,
     minutes=5,
     text=r"""
-All numbers from 1 to 100 shall be equally likely. The model writes them digit by digit, and an end token after the
+All numbers from 1 to 100 are to be equally likely. The model writes them digit by digit, and an end token after the
 last: `1 ⏹`, `1 0 ⏹`, … `1 0 0 ⏹`. Along the token tree the target for the next token is
 
 $$
@@ -101,7 +101,8 @@ loss, and its part of the gradient. `child[i]` is the token by which answer `i` 
 comes here. `logp` holds the model's log-probabilities of all tokens at the node.
 
 `node(np.array([0.5, 0.25, 0.25]), np.array([0, 1, -1]), np.log([0.5, 0.25, 0.25]))` should be
-`[[0.347, 0.347, 0], [-0.125, -0.062, 0.188]]`, rounded. One answer in four does not come here.
+`[[0.347, 0.347, 0], [-0.125, -0.062, 0.188]]`, rounded. The third answer, a quarter of the target's mass, does not
+come here.
 """,
     stub="""
 import numpy as np
