@@ -136,6 +136,16 @@ def train_adapters(
         OSError: the folder cannot be written to.
 
     Source: SPA, section 4.3.
+
+    >>> import tempfile
+    >>> from mrtlab.lm.models import load_model
+    >>> parts = [[Record.of("Name a fruit.", ["plum"])], [Record.of("Name a fruit.", ["fig"])]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     settings = AdaptSettings(steps=1, lora_rank=2)
+    ...     made = train_adapters(*load_model(device="cpu"), parts, Path(folder) / "two", base="embedded",
+    ...                           settings=settings)
+    ...     print([path.name for path in made], sorted(load_adapters(load_model(device="cpu")[0], made).peft_config))
+    ['two-0', 'two-1'] ['two-0', 'two-1']
     """
     settings, watch = settings or AdaptSettings(), watch or Watch()
     if not len(parts) or not all(len(part) for part in parts):
@@ -174,6 +184,10 @@ def load_adapters(model: Any, folders: Sequence[Path]) -> Any:
 
     Raises:
         ValueError: no folder, one without an adapter, or two of one name.
+
+    >>> load_adapters(None, [Path("a/spa-0"), Path("b/spa-0")])
+    Traceback (most recent call last):
+    ValueError: adapters need different names, got spa-0, spa-0: rename a folder
     """
     from peft import PeftModel
 
@@ -216,6 +230,13 @@ def vllm_command(folders: Sequence[Path]) -> list[str]:
         ValueError: no folder, a folder without an adapter, two base models, or a rank above what vLLM takes.
 
     Source: the SPA sheet, section 8.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / ADAPTER).write_text('{"base_model_name_or_path": "Qwen/Qwen3-0.6B", "r": 12}')
+    ...     words = vllm_command([Path(folder)])
+    >>> " ".join(words[:8])
+    'vllm serve Qwen/Qwen3-0.6B --enable-lora --max-loras 1 --max-lora-rank 16'
     """
     if not len(folders):
         raise ValueError("there are no folders: give at least one adapter's")

@@ -61,6 +61,14 @@ def project_for(model: Any, *, features: int | None, seed: int) -> Projection | 
 
     Raises:
         ValueError: as `lora_factors` and `Projection.draw`.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> project_for(model, features=None, seed=0) is None, sum(project_for(model, features=50, seed=0).widths) <= 50
+    (True, True)
     """
     if features is None:
         return None
@@ -99,6 +107,17 @@ def collect(
         OSError: the disk has not enough room.
 
     Source: SPA computes one pass per query instead (App. A); one pass for all is the sheet's section 9.
+
+    >>> import tempfile
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = collect(model, [Example((1, 5), (6, 2)), Example((1,), (2,))], Path(folder) / "set", features=40)
+    ...     print(found.rows.shape == (2, found.blocks[-1].stop), found.about["features"])
+    True 40
     """
     if not len(examples):
         raise ValueError("there are no examples: give at least one")
@@ -142,6 +161,10 @@ def open_gradients(path: Path) -> Gradients:
 
     Raises:
         ValueError: one of the two files is missing or damaged, or they were not written to their end.
+
+    >>> open_gradients(Path("nowhere"))
+    Traceback (most recent call last):
+    ValueError: expected nowhere.npy and nowhere.json beside it: collect the gradients first
     """
     numbers, note = path.with_suffix(".npy"), path.with_suffix(".json")
     if not numbers.is_file() or not note.is_file():
@@ -171,7 +194,14 @@ def data_fingerprint(examples: Sequence[Example]) -> str:
 
 
 def adapter_fingerprint(factors: Sequence[Factor]) -> str:
-    """SHA-256 of every number of the adapter's matrices and of where they sit, 64 hexadecimal digits."""
+    """SHA-256 of every number of the adapter's matrices and of where they sit, 64 hexadecimal digits.
+
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> before = adapter_fingerprint([Factor("a", "a", layer)])
+    >>> _ = torch.nn.init.constant_(layer.weight, 3.0)
+    >>> before == adapter_fingerprint([Factor("a", "a", layer)])
+    False
+    """
     digest = hashlib.sha256()
     for factor in factors:
         weight = factor.module.weight.detach().float().cpu().contiguous()
@@ -185,6 +215,10 @@ def model_fingerprint(model: Any, factors: Sequence[Factor]) -> str:
 
     A few evenly spaced numbers of each weight tell one model from another, or from itself after a step of training,
     without reading gigabytes.
+
+    >>> one, other = (torch.nn.Linear(9, 9) for _ in range(2))
+    >>> model_fingerprint(one, []) == model_fingerprint(one, []) != model_fingerprint(other, [])
+    True
     """
     digest = hashlib.sha256()
     theirs = {id(factor.module.weight) for factor in factors}

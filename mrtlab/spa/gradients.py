@@ -79,6 +79,12 @@ def examples_of(records: Sequence[Record], tokenizer: Any) -> list[Example]:
 
     Raises:
         ValueError: as `mrtlab.lm.encode.encode`.
+
+    >>> from mrtlab.lm.models import load_model
+    >>> _, tokenizer = load_model(device="cpu")
+    >>> examples = examples_of([Record.of("Name a fruit.", ["plum", "fig"])], tokenizer)
+    >>> examples[0].prompt_ids == examples[1].prompt_ids, len(examples)
+    (True, 2)
     """
     found = []
     for record in records:
@@ -99,6 +105,14 @@ def lora_factors(model: Any, *, adapter: str | None = None) -> list[Factor]:
             kind that is more than two matrices beside a linear map (DoRA, embeddings, biases, whole layers, merged).
 
     Source: the LoRA parameters that SPA takes influence on (SPA sheet, section 1).
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> [factor.name for factor in lora_factors(model)][:2]
+    ['model.layers.0.self_attn.q_proj.lora_A', 'model.layers.0.self_attn.q_proj.lora_B']
     """
     from peft.tuners.lora import LoraLayer
 
@@ -130,7 +144,16 @@ def lora_factors(model: Any, *, adapter: str | None = None) -> list[Factor]:
 
 
 def blocks_of(factors: Sequence[Factor], projection: Projection | None = None) -> tuple[Block, ...]:
-    """Where each matrix's gradient stands in a row, and how wide a row is: the last block's `stop`."""
+    """Where each matrix's gradient stands in a row, and how wide a row is: the last block's `stop`.
+
+    Args:
+        factors: of `lora_factors`.
+        projection: if the gradients go through one.
+
+    >>> factors = [Factor("a", "a", nn.Linear(3, 2)), Factor("b", "b", nn.Linear(2, 3))]
+    >>> [(block.shape, block.start, block.stop) for block in blocks_of(factors)]
+    [((2, 3), 0, 6), ((3, 2), 6, 12)]
+    """
     widths = projection.widths if projection else [factor.module.weight.numel() for factor in factors]
     stops = np.cumsum(widths).tolist()
     return tuple(
@@ -167,7 +190,11 @@ def length_batches(
 
 
 def plan_batches(examples: Sequence[Example], width: int, *, max_tokens: int = MAX_TOKENS) -> list[list[int]]:
-    """`length_batches` of examples whose gradients have `width` numbers each, with memory for those bounded, too."""
+    """`length_batches` of examples whose gradients have `width` numbers each, with memory for those bounded, too.
+
+    >>> plan_batches([Example((1,), (2, 3)), Example((1,), (2,))], width=2**26, max_tokens=100)  # a row fills it
+    [[0], [1]]
+    """
     return length_batches([len(e) for e in examples], max_tokens=max_tokens, max_rows=max(1, _MAX_NUMBERS // width))
 
 
@@ -191,7 +218,12 @@ class Padded:
 
     @classmethod
     def of(cls, examples: Sequence[Example], device: torch.device) -> "Padded":
-        """Lay the examples out."""
+        """Lay the examples out.
+
+        >>> batch = Padded.of([Example((5,), (6, 2)), Example((5, 7), (2,))], torch.device("cpu"))
+        >>> batch.tokens.tolist(), batch.targets.tolist()
+        ([[5, 6], [5, 7]], [[6, 2], [-100, 2]])
+        """
         longest = max(len(e) for e in examples)
         first = min(len(e.prompt_ids) for e in examples) - 1
         tokens = torch.zeros(len(examples), longest, dtype=torch.long)
@@ -244,6 +276,18 @@ def batch_gradients(
             rows of the batch, as in a mixture of experts.
 
     Source: SPA (Eq. 1 needs these gradients); hooks as in the sheet's section 9.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> rows = batch_gradients(model, [Example((1, 5), (6, 2)), Example((1,), (7, 8, 2))])
+    >>> batch = Padded.of([Example((1, 5), (6, 2)), Example((1,), (7, 8, 2))], torch.device("cpu"))
+    >>> weights = [factor.module.weight for factor in lora_factors(model)]
+    >>> total = torch.autograd.grad(batch.losses(batch.logits(model)).sum(), weights)
+    >>> torch.allclose(rows.sum(0), torch.cat([g.flatten() for g in total]), atol=1e-6)
+    True
     """
     factors = lora_factors(model)
     check_length(model, max(len(e) for e in examples))
@@ -297,6 +341,16 @@ def gradients_of(
 
     Raises:
         ValueError: as `batch_gradients`, or there is no example.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> examples = [Example((1, 5), (6, 2)), Example((1,), (7, 8, 2)), Example((1,), (2,))]
+    >>> apart = gradients_of(model, examples, max_tokens=3)
+    >>> apart.shape[0], np.allclose(apart, gradients_of(model, examples), atol=1e-6)
+    (3, True)
     """
     if not len(examples):
         raise ValueError("there are no examples: give at least one")

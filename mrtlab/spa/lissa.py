@@ -70,6 +70,20 @@ def gauss_newton(model: Any, examples: Sequence[Example], vectors: Vectors) -> V
 
     Raises:
         ValueError: as `lora_factors`, an example is too long, or vectors are not as wide as the gradients.
+
+    Source: the curvature of the first author's code (SPA sheet, section 1).
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.spa.gradients import gradients_of
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> examples = [Example((1, 5), (6, 2)), Example((1,), (2,))]
+    >>> v = gradients_of(model, examples)
+    >>> curved = gauss_newton(model, examples, v) @ v.T
+    >>> bool(np.allclose(curved, curved.T, atol=1e-4)), bool((np.diag(curved) > 0).all())  # symmetric, and bends up
+    (True, True)
     """
     factors = lora_factors(model)
     check_length(model, max(len(e) for e in examples))
@@ -128,6 +142,18 @@ def lissa(
         ValueError: as `gauss_newton`, there is no example, or the walk runs away.
 
     Source: SPA App. A and its first author's code (sheet, section 1); claim SPA-09.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.spa.gradients import gradients_of
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> examples = [Example((1, 5), (6, 2)), Example((1,), (2,))]
+    >>> v = gradients_of(model, examples[:1])
+    >>> settings = LissaSettings(damping=1e4, scale=1e4, depth=2)  # next to so much damping curvature is nothing
+    >>> bool(np.allclose(1e4 * lissa(model, examples, v, settings=settings), v, rtol=1e-2, atol=1e-4))
+    True
     """
     settings = settings or LissaSettings()
     if not len(examples):

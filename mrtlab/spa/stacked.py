@@ -32,6 +32,16 @@ def stacked(model: Any, adapters: Sequence[str]) -> Iterator[None]:
             not fed K equal runs of rows.
 
     Source: the SPA sheet, section 8; claim SPA-12.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> with stacked(model, ["default", "default"]), torch.no_grad():  # the same one twice: two rows alike
+    ...     one, two = model(input_ids=torch.tensor([[3, 4], [3, 4]])).logits
+    >>> torch.allclose(one, two)
+    True
     """
     from peft.tuners.lora import LoraLayer
 
@@ -83,6 +93,17 @@ def sample_each(
         ValueError: n or max_new_tokens is below 1, a prompt is too long for the model, or as `stacked`.
 
     Source: SPA, section 4.3, at temperature 0 (section 5.2); claim SPA-12.
+
+    >>> from peft import LoraConfig
+    >>> from mrtlab.lm.models import load_model
+    >>> from mrtlab.lm.sampling import sample
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> model, tokenizer = load_model(device="cpu")
+    >>> expected = sample(model, tokenizer, ["Name a fruit."], n=1, seed=0, sampler=Sampler(temperature=0))
+    >>> adapted = with_adapter(model, rank=1, seed=0)
+    >>> adapted.add_adapter("two", LoraConfig(r=2, target_modules=["v_proj"]))  # B is 0: both are still the base
+    >>> sample_each(adapted, tokenizer, ["Name a fruit."], adapters=["default", "two"], seed=0) == [expected * 2]
+    True
     """
     if n < 1 or max_new_tokens < 1:
         raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
