@@ -9,22 +9,15 @@ from mrtlab.lab import callings_clusters, callings_grid, claims, experiments
 from mrtlab.lab.callings_budget import PROMPTS_PER_UPDATE
 from mrtlab.lab.callings_data import SHOWN, exam, groups, law, prompts, responses, scored, singles
 from mrtlab.lab.callings_run import Schedule, learn, marks_of, right
-from mrtlab.lm import shelf
 from mrtlab.lm.models import load_model
 
 NAMES = ("callings_grid", "callings_budget", "callings_clusters", "callings_selectors", "callings_keep")
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_folder, tmp_path_factory):
+def setting(tiny_lab):
     """The tiny model in the place of the embedded one, few facts, everything written to a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("callings")
-        patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
-        patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
-        patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        patch.setattr("mrtlab.lab.callings_run._N_FACTS", 2)
-        yield folder
+    tiny_lab.setattr("mrtlab.lab.callings_run._N_FACTS", 2)
 
 
 def pretended(records, exam, schedule, *, seed, afterwards=None):

@@ -14,7 +14,6 @@ from mrtlab.lab import claims_diffuse_rules_more as rules
 from mrtlab.lab import diffuse_biographies_data as data
 from mrtlab.lab.diffuse_biographies_look import MET, field_numbers, line_laws, parity_numbers
 from mrtlab.lab.diffuse_biographies_worth import Characters, accuracy, worth
-from mrtlab.lm import shelf
 
 ANNA = "Name: Anna\nGender: woman\nAge: 34\nHome: Arkos in Velara\nJob: baker\nHobby: chess"
 
@@ -171,17 +170,12 @@ def test_what_is_never_heard_is_never_said():
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_folder, tmp_path_factory):
+def setting(tiny_lab):
     """The tiny model in the place of the embedded one, few facts, everything written to a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("biographies")
-        patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
-        patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
-        patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        patch.setattr(diffuse_data, "_N_FACTS", 8)
-        diffuse_data.facts.cache_clear()
-        yield folder
-        diffuse_data.facts.cache_clear()
+    tiny_lab.setattr(diffuse_data, "_N_FACTS", 8)
+    diffuse_data.facts.cache_clear()
+    yield
+    diffuse_data.facts.cache_clear()
 
 
 def cell_of(kind):

@@ -8,23 +8,17 @@ from mrtlab.lab import claims_diffuse, diffuse_data, diffuse_film, diffuse_metho
 from mrtlab.lab.diffuse_learn import STOPS, numbers_of
 from mrtlab.lab.diffuse_methods import decoded_numbers
 from mrtlab.lab.diffuse_transfer import facts_of
-from mrtlab.lm import shelf
 
 NAMES = ("diffuse_transfer", "diffuse_methods")
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_folder, tmp_path_factory):
+def setting(tiny_lab):
     """The tiny model in the place of the embedded one, few facts, everything written to a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("diffuse")
-        patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
-        patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
-        patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        patch.setattr(diffuse_data, "_N_FACTS", 8)
-        diffuse_data.facts.cache_clear()
-        yield folder
-        diffuse_data.facts.cache_clear()
+    tiny_lab.setattr(diffuse_data, "_N_FACTS", 8)
+    diffuse_data.facts.cache_clear()
+    yield
+    diffuse_data.facts.cache_clear()
 
 
 def looked(targets, groups, rng):

@@ -8,30 +8,24 @@ from mrtlab.lab import claims, diffuse_data, diffuse_keep, diffuse_texts, experi
 from mrtlab.lab.claims_diffuse_rules_keep import texts_kept
 from mrtlab.lab.diffuse_keep import change_of
 from mrtlab.lab.diffuse_texts import CHECKED, TEXTS, UNRELATED, documents, open_prompts, score
-from mrtlab.lm import shelf
 from mrtlab.lm.evaluate import listed_logprobs
 from mrtlab.lm.models import load_model
 
 
 @pytest.fixture(scope="module")
-def found(tiny_folder, tmp_path_factory):
+def found(tiny_lab):
     """Results at smoke scale of a model of a few steps, all trainings real; few prompts, few facts, few draws."""
     mixed, exam = diffuse_data.mixed, diffuse_data.exam
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("keep")
-        patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
-        patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
-        patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        patch.setattr(diffuse_data, "_N_FACTS", 4)
-        patch.setattr(diffuse_data, "mixed", lambda seed: mixed(seed)[::5])
-        patch.setattr(diffuse_data, "exam", lambda seed: {name: some[:1] for name, some in exam(seed).items()})
-        patch.setattr(diffuse_keep, "_OPEN", 2)
-        patch.setattr(diffuse_texts, "_ASKED", 1)
-        patch.setattr(diffuse_texts, "_DRAWS", 2)
-        patch.setattr(diffuse_texts, "_LONGEST", 8)
-        diffuse_data.facts.cache_clear()
-        yield experiments.run("diffuse_keep", "smoke").results
-        diffuse_data.facts.cache_clear()
+    tiny_lab.setattr(diffuse_data, "_N_FACTS", 4)
+    tiny_lab.setattr(diffuse_data, "mixed", lambda seed: mixed(seed)[::5])
+    tiny_lab.setattr(diffuse_data, "exam", lambda seed: {name: some[:1] for name, some in exam(seed).items()})
+    tiny_lab.setattr(diffuse_keep, "_OPEN", 2)
+    tiny_lab.setattr(diffuse_texts, "_ASKED", 1)
+    tiny_lab.setattr(diffuse_texts, "_DRAWS", 2)
+    tiny_lab.setattr(diffuse_texts, "_LONGEST", 8)
+    diffuse_data.facts.cache_clear()
+    yield experiments.run("diffuse_keep", "smoke").results
+    diffuse_data.facts.cache_clear()
 
 
 def test_documents_are_of_their_kind_and_the_same_every_time():

@@ -16,19 +16,13 @@ SOME = ("fruits", "jobs", "numbers", "biographies", "facts", "programs")
 
 
 @pytest.fixture(scope="module")
-def setting(tiny_folder, tmp_path_factory):
+def setting(tiny_lab):
     """The tiny model in the place of the embedded one, draws cut short, everything written to a folder of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("meet")
-        patch.setenv("MRTLAB_CACHE", str(folder / "cache"))
-        patch.setenv("MRTLAB_ARTIFACTS", str(folder / "artifacts"))
-        patch.setattr(shelf, "EMBEDDED", tiny_folder)
-        for name, less in {"evaluate._DRAWN": 3, "evaluate._LONGEST": 4, "survey._TRIES": 10, "survey._LONGEST": 4,
-                           "survey._SHORT": 2}.items():  # fmt: skip
-            patch.setattr(f"mrtlab.lm.{name}", less)
-        patch.setattr("mrtlab.lab.meet_model._LONGEST", 3)
-        patch.setattr("mrtlab.lab.meet_model.FAMILIES", dict.fromkeys(SOME))
-        yield folder
+    for name, less in {"evaluate._DRAWN": 3, "evaluate._LONGEST": 4, "survey._TRIES": 10, "survey._LONGEST": 4,
+                       "survey._SHORT": 2}.items():  # fmt: skip
+        tiny_lab.setattr(f"mrtlab.lm.{name}", less)
+    tiny_lab.setattr("mrtlab.lab.meet_model._LONGEST", 3)
+    tiny_lab.setattr("mrtlab.lab.meet_model.FAMILIES", dict.fromkeys(SOME))
 
 
 @pytest.fixture(scope="module")

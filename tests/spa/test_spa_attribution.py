@@ -34,7 +34,7 @@ def test_queries_go_through_the_same_projection(tmp_path):
     found = collect(model, examples, tmp_path / "g", features=200, seed=3)
     queries = gradients_of(model, examples, projection=project_for(model, features=200, seed=3))
     assert found.rows.shape[1] <= 200
-    assert (found.rows == queries).all()
+    np.testing.assert_allclose(found.rows, queries, atol=1e-6)
     other = gradients_of(model, examples, projection=project_for(model, features=200, seed=4))
     assert not np.allclose(found.rows, other)
 
@@ -62,7 +62,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_ends_at_the_same_rows(tm
     told = []
     again = collect(model, examples, tmp_path / "cut", max_tokens=20, report=lambda done, of: told.append(done))
     assert told[0] > 6  # what was there was not made again
-    assert (again.rows == whole.rows).all()
+    np.testing.assert_allclose(again.rows, whole.rows, atol=1e-6)  # another number of threads rounds otherwise
     assert again.about == whole.about
 
 
