@@ -6,10 +6,11 @@ A letter behind an id marks a second test. All is measured on a model of 1.7 mil
 be uneven: what it does when it is taught to be even says nothing about a model of 13 billion.
 """
 
+from mrtlab.lab import claims_diffuse_remarks as remarks
 from mrtlab.lab import claims_diffuse_rules as rules
 from mrtlab.lab import claims_diffuse_rules_more as more
 from mrtlab.lab.claims_diffuse_rules_keep import texts_kept
-from mrtlab.lab.verdicts import Claim, Rule
+from mrtlab.lab.verdicts import Claim, Remark, Rule
 
 PAPER = "zhang2024diffuse"
 TRANSFER = "diffuse_transfer"
@@ -20,7 +21,15 @@ _FOLLOWED = " (Said by a paper that followed the one cited.)"
 _OURS = " (A sum of our own, not the paper's.)"
 
 
-def _claim(number: str, title: str, statement: str, test: str, experiment: str = "", rule: Rule | None = None) -> Claim:
+def _claim(
+    number: str,
+    title: str,
+    statement: str,
+    test: str,
+    experiment: str = "",
+    rule: Rule | None = None,
+    remark: Remark | None = None,
+) -> Claim:
     """One of chapter 7, on the embedded model."""
     return Claim(
         id=f"DIF-{number}",
@@ -32,6 +41,7 @@ def _claim(number: str, title: str, statement: str, test: str, experiment: str =
         test=test,
         experiment=experiment,
         rule=rule,
+        remark=remark,
     )
 
 
@@ -61,6 +71,7 @@ CLAIMS = (
         "counts, since numbers of the taught range may leak.",
         TRANSFER,
         rules.other_ranges,
+        remarks.other_ranges,
     ),
     _claim(
         "04",
@@ -71,6 +82,7 @@ CLAIMS = (
         "pre-training.",
         TRANSFER,
         rules.other_families,
+        remarks.other_families,
     ),
     _claim(
         "05",
@@ -129,6 +141,7 @@ CLAIMS = (
         "is tested is whether that evenness is carried over.",
         BIOGRAPHIES,
         more.untaught_fields,
+        remarks.untaught_fields,
     ),
     _claim(
         "09b",
@@ -157,6 +170,7 @@ CLAIMS = (
         "Anchor of weight 1 on 40 of 80 facts, 8 a step, against none, paired by seed.",
         TRANSFER,
         rules.anchored,
+        remarks.anchored,
     ),
     _claim(
         "10c",
@@ -213,6 +227,7 @@ CLAIMS = (
         "trained every weight.",
         METHODS,
         rules.witness,
+        remarks.witness,
     ),
     _claim(
         "16",
