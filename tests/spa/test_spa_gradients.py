@@ -64,6 +64,13 @@ def test_examples_do_not_feel_each_other(attention):
     assert relative(batch_gradients(model, examples), alone) < 3e-6
 
 
+def test_a_layer_that_is_used_twice_adds_up_both_uses():
+    model, examples = spa_small.adapted().eval(), spa_small.examples(4, seed=7)
+    layers = model.get_base_model().model.layers
+    layers[1] = layers[0]
+    assert relative(batch_gradients(model, examples), one_by_one(model, examples)) < 3e-6
+
+
 def test_a_padded_batch_has_each_examples_mean_loss():
     model, examples = spa_small.adapted().eval(), spa_small.examples(5, seed=2)
     batch = Padded.of(examples, torch.device("cpu"))
