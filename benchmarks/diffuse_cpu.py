@@ -208,7 +208,7 @@ def step_seconds(model: nn.Module, draws: Draws) -> dict[str, float]:
     """
     from transformers import DynamicCache
 
-    from mrtlab.lm.sampling import _pick
+    from mrtlab.lm.sampling import pick
 
     rows = torch.full((draws.batch, 1), _lm.FIRST_WORD)
     prompt = torch.full((1, draws.prompt), _lm.FIRST_WORD)
@@ -227,7 +227,7 @@ def step_seconds(model: nn.Module, draws: Draws) -> dict[str, float]:
             {
                 "alone": lambda: model(input_ids=rows, use_cache=False),
                 "cached": cached,
-                "draw": lambda: _pick(Sampler().law(logits), luck),
+                "draw": lambda: pick(Sampler().law(logits), luck),
             },
             repeats=7,
         )

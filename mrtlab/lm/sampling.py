@@ -98,10 +98,10 @@ def sample(
     Raises:
         ValueError: n or max_new_tokens is below 1, or a prompt is too long for the model.
     """
-    stops = set(_stops(model, tokenizer))
+    stops = set(end_tokens(model, tokenizer))
     options = {"n": n, "seed": seed, "sampler": sampler, "max_new_tokens": max_new_tokens, "batch": batch}
     drawn = sample_ids(model, tokenizer, prompts, **options)
-    return [[_text(tokenizer, ids, stops) for ids in answers] for answers in drawn]
+    return [[said(tokenizer, ids, stops) for ids in answers] for answers in drawn]
 
 
 @torch.no_grad()
@@ -124,7 +124,7 @@ def sample_ids(
         raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
     sampler = sampler or Sampler()
     device = model.get_input_embeddings().weight.device
-    stop = torch.tensor(_stops(model, tokenizer), device=device)
+    stop = torch.tensor(end_tokens(model, tokenizer), device=device)
     answers = []
     for prompt in prompts:
         prompt_ids = encode_prompt(tokenizer, prompt)
@@ -134,7 +134,7 @@ def sample_ids(
         written: list[list[int]] = []
         while len(written) < n:
             luck = torch.from_numpy(rng.random((min(batch, n - len(written)), max_new_tokens)))
-            written += [_to_its_end(row, stop) for row in _write(model, ids, luck, sampler, stop)]
+            written += [to_its_end(row, stop) for row in _write(model, ids, luck, sampler, stop)]
         answers.append(written)
     return answers
 
@@ -158,7 +158,7 @@ def _write(
     over: Bool[torch.Tensor, n] = torch.zeros(n, dtype=torch.bool, device=prompt.device)
     written = []
     for u in luck.to(prompt.device).T:
-        token = _pick(sampler.law(logits), u)
+        token = pick(sampler.law(logits), u)
         token = torch.where(over[:, None], stop[0], token)
         written.append(token)
         over |= torch.isin(token[:, 0], stop)
@@ -168,24 +168,37 @@ def _write(
     return torch.cat(written, dim=1)
 
 
-def _pick(p: Float[torch.Tensor, "n V"], u: Float[torch.Tensor, "n"]) -> Int[torch.Tensor, "n 1"]:
-    """The first token up to which the law holds more than u of the mass: never one of probability 0."""
+def pick(p: Float[torch.Tensor, "n V"], u: Float[torch.Tensor, "n"]) -> Int[torch.Tensor, "n 1"]:
+    """The first token up to which the law holds more than u of the mass: never one of probability 0.
+
+    Args:
+        p: next-token laws, one row each; they need not sum to 1.
+        u: a number from 0 to below 1 for each row.
+
+    >>> pick(torch.tensor([[0.5, 0.0, 0.5], [0.5, 0.0, 0.5]]), torch.tensor([0.4, 0.6]))[:, 0].tolist()
+    [0, 2]
+    """
     total = p.double().cumsum(-1)
     return torch.searchsorted(total, (u * total[:, -1])[:, None].contiguous(), right=True)
 
 
-def _stops(model: nn.Module, tokenizer: Any) -> list[int]:
+def end_tokens(model: nn.Module, tokenizer: Any) -> list[int]:
     """Every token that ends an answer: what the template says, and what the model was saved with."""
     more = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     more = [more] if isinstance(more, int) else list(more or [])
     return list(dict.fromkeys([*closing_ids(tokenizer), *more]))
 
 
-def _to_its_end(row: Int[torch.Tensor, "T"], stop: Int[torch.Tensor, "S"]) -> list[int]:
-    """A row up to its first end, which is kept."""
+def to_its_end(row: Int[torch.Tensor, "T"], stop: Int[torch.Tensor, "S"]) -> list[int]:
+    """A row up to its first end, which is kept.
+
+    >>> to_its_end(torch.tensor([7, 8, 2, 9, 2]), torch.tensor([2]))
+    [7, 8, 2]
+    """
     ends = torch.isin(row, stop).nonzero()
     return row[: int(ends[0]) + 1].tolist() if len(ends) else row.tolist()
 
 
-def _text(tokenizer: Any, ids: list[int], stops: set[int]) -> str:
+def said(tokenizer: Any, ids: list[int], stops: set[int]) -> str:
+    """The text of an answer's tokens, without the one that ends it."""
     return tokenizer.decode(ids[:-1] if ids[-1] in stops else ids, skip_special_tokens=True)

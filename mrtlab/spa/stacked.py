@@ -11,7 +11,7 @@ from torch import nn
 from transformers import DynamicCache
 
 from mrtlab.lm.encode import Prompt, encode_prompt
-from mrtlab.lm.sampling import Sampler, _pick, _stops, _text, _to_its_end
+from mrtlab.lm.sampling import Sampler, end_tokens, pick, said, to_its_end
 from mrtlab.lm.support import check_length, text_config
 from mrtlab.spa.gradients import lora_factors
 
@@ -109,7 +109,7 @@ def sample_each(
         raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
     sampler = sampler or Sampler(temperature=0)
     device = model.get_input_embeddings().weight.device
-    stops = _stops(model, tokenizer)
+    stops = end_tokens(model, tokenizer)
     stop = torch.tensor(stops, device=device)
     answers = []
     with stacked(model, adapters):
@@ -124,7 +124,7 @@ def sample_each(
             )
             start = torch.tensor([ids] * len(adapters), device=device)
             rows = _write(model, start, torch.from_numpy(luck), sampler, stop)
-            texts = [_text(tokenizer, _to_its_end(row, stop), set(stops)) for row in rows]
+            texts = [said(tokenizer, to_its_end(row, stop), set(stops)) for row in rows]
             answers.append([texts[k * n : (k + 1) * n] for k in range(len(adapters))])
     return answers
 
@@ -151,7 +151,7 @@ def _write(
     for place, u in enumerate(luck.to(prompts.device).T):
         if place:
             logits = model(input_ids=written[-1], past_key_values=cache, use_cache=True).logits[:, -1]
-        token = torch.where(over[:, None], stop[0], _pick(sampler.law(logits), u))
+        token = torch.where(over[:, None], stop[0], pick(sampler.law(logits), u))
         written.append(token)
         over |= torch.isin(token[:, 0], stop)
         if bool(over.all()):

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mrtlab.lm import answer_logprobs
-from mrtlab.lm.sampling import Sampler, _pick, sample
+from mrtlab.lm.sampling import Sampler, pick, sample
 
 PROMPT = "Name a fruit."
 
@@ -72,7 +72,7 @@ def test_settings_out_of_range_are_refused(setting, message):
 def test_a_pick_falls_where_the_cumulated_law_says_and_never_on_nothing():
     p = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]]).expand(4, -1)
     u = torch.tensor([0.0, 0.2499, 0.25, 1 - 2**-53], dtype=torch.float64)
-    assert _pick(p, u)[:, 0].tolist() == [1, 1, 3, 3]
+    assert pick(p, u)[:, 0].tolist() == [1, 1, 3, 3]
 
 
 @pytest.fixture(scope="module")
