@@ -32,6 +32,15 @@ def shown(text: str) -> str:
     return escaped(text.replace("\n", " ⏎ ")) if text else "(nothing)"
 
 
+def counted(n: int, thing: str) -> str:
+    """A number with its noun: "1 target", "1,200 targets".
+
+    >>> counted(1, "target"), counted(1200, "target"), counted(0, "anchor")
+    ('1 target', '1,200 targets', '0 anchors')
+    """
+    return f"{n:,} {thing}" + ("" if n == 1 else "s")
+
+
 def lm_needed(*more: str) -> None:
     """Leave with one sentence if what runs language models is not installed."""
     from importlib.util import find_spec

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import examples, fail, lm_needed, loaded, shown
+from mrtlab.cli_common import counted, examples, fail, lm_needed, loaded, shown
 from mrtlab.cli_lm import DeviceOption, ModelOption
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ MAKE_EXAMPLES = examples(
     "mrtlab targets make --set paper --out paper.json",
 )
 _SHOWN = 30  # prompts in a table
+_USES = {"train": "train", "measure": "asked"}  # short, so that the table fits into 80 columns
 _MOST = 1000  # questions of a family: more would take long to be found
 
 OutOption = Annotated[Path, typer.Option(help="The targets file to write.", show_default=False)]
@@ -155,9 +156,9 @@ def check(
     for row in rows[:_SHOWN]:
         numbers = (row[name] for name in columns)
         cells = (f"{x:,}" if isinstance(x, int) else f"{x:.2f}" for x in numbers)
-        table.add_row(shown(row["prompt"]), row["use"][:5], *cells)
+        table.add_row(shown(row["prompt"]), _USES[row["use"]], *cells)
     some = f", the first {_SHOWN}" if len(rows) > _SHOWN else ""
-    typer.echo(f"{file}: {len(rows):,} targets{some}, {len(found.anchors):,} anchors")
+    typer.echo(f"{file}: {counted(len(rows), 'target')}{some}, {counted(len(found.anchors), 'anchor')}")
     typer.echo(
         "Floor: entropy of the target, nats. KL(target ‖ model) = −log mass + shape; all but drawn numbers are exact."
     )
@@ -207,7 +208,7 @@ def make(
         content = {"out": str(out), "targets": len(made.targets), "anchors": len(made.anchors)}
         typer.echo(json.dumps(content, indent=2))
         return
-    typer.echo(f"Written: {out}, {len(made.targets)} targets, {len(made.anchors)} anchors")
+    typer.echo(f"Written: {out}, {counted(len(made.targets), 'target')}, {counted(len(made.anchors), 'anchor')}")
     typer.echo(f"Train on it: mrtlab train diffuse --targets {shlex.quote(str(out))} --out my-adapter")
 
 
