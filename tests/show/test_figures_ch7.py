@@ -131,7 +131,7 @@ def draw_all(found):
     """Every figure whose results are there."""
     drawn = {}
     if transfer := found.get("diffuse_transfer"):
-        for name in ("reach", "passes_cost", "narrow_or_wide", "early_stop", "zipf"):
+        for name in ("reach", "passes_cost", "narrow_or_wide", "early_stop"):
             drawn[name] = getattr(ch7, name)(transfer)
         drawn["reach-anchored"] = ch7.reach(transfer, kind="mixed-anchored")
     if methods := found.get("diffuse_methods"):
@@ -230,15 +230,6 @@ def test_the_title_of_the_stop_follows_what_is_kept(made_up, monkeypatch):
     listed, other = fig.data
     assert other.x[-1] == pytest.approx(0.02, abs=0.001)
     assert all(a + b < 1 for a, b in zip(listed.x, other.x, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("kl", "rare", "title"),
-    [(0.02, 0.5, "rare answers come last"), (0.02, 0.1, "can be taught as well"), (0.2, 0.5, "in part")],
-)
-def test_the_title_of_uneven_targets_follows_them(kl, rare, title):
-    end = {"kl": {"hi": kl}, "rare": {"lo": rare}, "common": {"hi": 0.2}}
-    assert title in ch7._zipf_claim(end)
 
 
 @pytest.mark.parametrize(

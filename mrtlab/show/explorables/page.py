@@ -117,8 +117,9 @@ def _plain(module: str) -> str:
 
 
 def stylesheet() -> str:
-    """The CSS of all explorables; light and dark, screen and paper."""
-    return _read("explorables.css")
+    """The CSS of all explorables; light and dark, screen and paper. Without comments and indentation."""
+    text = re.sub(r"/\*.*?\*/", "", _read("explorables.css"), flags=re.DOTALL)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 @cache

@@ -315,57 +315,6 @@ def _stop_claim(at: Mapping[str, Any], stops: Sequence[float], unlisted: Sequenc
     return "An early stop keeps unlisted answers" if all(kept) else "Early stops and answers that nobody listed"
 
 
-def zipf(results: Mapping[str, Any]) -> go.Figure:
-    """An uneven target: KL over passes, and how far rare and common answers are off, as a factor."""
-    looks = results["kinds"]["weighted"]["marks"]
-    marks = sorted(map(int, looks))
-    x = [max(mark, 0.5) for mark in marks]
-    fig = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.13)
-    lines = {"kl": (1, "solid", "circle"), "rare": (2, "dot", "circle-open"), "common": (2, "solid", "circle")}
-    for name, (row, dash, symbol) in lines.items():
-        found = [looks[str(m)]["groups"]["trained"][name] for m in marks]
-        band(fig, x, [v["lo"] for v in found], [v["hi"] for v in found], MULTI, row=row, col=1)
-        fig.add_scatter(
-            x=x, y=rounded(v["mean"] for v in found), mode="lines+markers", row=row, col=1, customdata=marks,
-            line={"color": MULTI, "width": 2.5, "dash": dash}, marker={"size": 8, "symbol": symbol},
-            hovertemplate="%{customdata} passes: %{y:.3f}<extra></extra>",
-        )  # fmt: skip
-    label(fig, "<b>distance to Zipf's law</b>", x=0, y=1.01, colour=INK, xref="x domain", yref="y domain",
-          yanchor="bottom")  # fmt: skip
-    label(fig, "<b>error of an answer</b>", x=0, y=1.01, colour=INK, xref="x domain", yref="y2 domain",
-          yanchor="bottom")  # fmt: skip
-    for place, text in enumerate(("⋯○ rare half", "━● common half")):
-        label(fig, text, x=1, y=0.98 - 0.13 * place, colour=MULTI, xref="x domain", yref="y2 domain", xanchor="right",
-              yanchor="top")  # fmt: skip
-    fig.update_xaxes(type="log", tickvals=x, ticktext=[str(m) for m in marks])
-    fig.update_xaxes(title="passes (log axis)", row=2)
-    fig.update_yaxes(title="KL (nats)", row=1, rangemode="tozero")
-    fig.update_yaxes(title="|log p/p*| (nats)", row=2, rangemode="tozero")
-    end = looks[str(marks[-1])]["groups"]["trained"]
-    return present(
-        fig,
-        claim=_zipf_claim(end),
-        how=f"Target: the answer of rank r has probability ∝ 1/r, ranks shuffled. Rare: the less likely half. "
-        f"{results['design']['prompts']['weighted']} prompts; bands: 95 % over {results['design']['seeds']} seeds.",
-        alt=f"KL from {looks['0']['groups']['trained']['kl']['mean']:.2f} to {end['kl']['mean']:.3f} nats over "
-        f"{marks[-1]} passes. At the end rare answers are off by {end['rare']['mean']:.3f} nats, common ones by "
-        f"{end['common']['mean']:.3f}.",
-        columns=["passes", "KL (nats)", "95 % from", "to", "rare", "95 % from", "to", "common", "95 % from", "to"],
-        rows=[[m, *(v for name in lines for v in three(looks[str(m)]["groups"]["trained"][name]))] for m in marks],
-        artifact=TRANSFER,
-        height=500,
-    ).update_layout(margin_t=84)  # fmt: skip
-
-
-def _zipf_claim(end: Mapping[str, Any]) -> str:
-    """Is the law learned (KL below .1), and are rare answers clearly further off?"""
-    if end["kl"]["hi"] >= _LITTLE:
-        return "An uneven law is learned in part"
-    if end["rare"]["lo"] > end["common"]["hi"]:
-        return "An uneven law can be taught as well, and its rare answers come last"
-    return "An uneven law can be taught as well"
-
-
 def plain(text: str) -> str:
     """A label on one line."""
     return text.replace("<br>", " ")

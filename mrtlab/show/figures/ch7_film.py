@@ -12,7 +12,7 @@ from mrtlab.show.figures.film import play_button, scrubber
 from mrtlab.show.figures.theme import GREY, INK, MULTI, label, present, rounded
 
 _FILM = "diffuse_film.book"
-_LOOKS = (*range(7), 8, 10, 14, 20, 30, 50)  # passes that the film shows
+_LOOKS = (0, 1, 2, 3, 5, 8, 10, 20, 30, 50)  # passes that the film shows
 _FAR, _NEAR = 0.2, 0.1  # total variation that a title calls uneven, and even
 
 
@@ -92,7 +92,7 @@ def film(results: Mapping[str, Any]) -> go.Figure:
               yanchor="bottom")  # fmt: skip
     fig.frames = [
         go.Frame(name=str(step), traces=moving,
-                 data=[{"type": "bar", "y": rounded(laws[kind][name][step])} for kind, name in places])
+                 data=[{"type": "bar", "y": [round(p, 3) for p in laws[kind][name][step]]} for kind, name in places])
         for step in steps
     ]  # fmt: skip
     off = {place: [_tv(laws[place[0]][place[1]][step]) for step in steps] for place in places}
