@@ -4,28 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from solutions import answer_of, cases_of, solution_of
 
 from mrtlab.data.tasks.callings import Callings
 from mrtlab.lab.callings_grid import PER_UPDATE, PLANS
 from mrtlab.lm import TokenTree
 from mrtlab.show.exercises import EXERCISES
 from mrtlab.theory import Components, plan, token_variance
-
-
-def answer_of(exercise_id: str) -> float:
-    return EXERCISES[exercise_id].check.target
-
-
-def solution_of(exercise_id: str) -> dict:
-    """Everything the solution defines."""
-    names: dict = {}
-    exec("\n".join(EXERCISES[exercise_id].solution.strip().splitlines()[:-1]), names)
-    return names
-
-
-def cases_of(exercise_id: str) -> list[tuple]:
-    check = EXERCISES[exercise_id].check
-    return check.cases(np.random.default_rng(check.seed))
 
 
 def test_the_tree_counts_the_tokens():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import brentq
+from solutions import answer_of, cases_of, solution_of
 
 from mrtlab.data.targets import Target
 from mrtlab.data.targets_io import load_targets
@@ -14,22 +15,6 @@ from mrtlab.show.exercises import EXERCISES, check
 from mrtlab.theory import entropy, excess_tv, expected_coverage, kl
 from mrtlab.training.diffuse import floor, losses
 from mrtlab.training.diffuse_rules import witness, witness_advantage
-
-
-def answer_of(exercise_id: str) -> float:
-    return EXERCISES[exercise_id].check.target
-
-
-def solution_of(exercise_id: str) -> dict:
-    """Everything the solution defines."""
-    names: dict = {}
-    exec("\n".join(EXERCISES[exercise_id].solution.strip().splitlines()[:-1]), names)
-    return names
-
-
-def cases_of(exercise_id: str) -> list[tuple]:
-    check = EXERCISES[exercise_id].check
-    return check.cases(np.random.default_rng(check.seed))
 
 
 def test_the_lines_are_those_of_the_trainer():

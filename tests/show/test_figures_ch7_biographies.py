@@ -68,8 +68,6 @@ def about(fig):
 
 @pytest.mark.parametrize("source", ["made up", "artifact"])
 def test_every_figure_is_small_plain_and_described(source, once):
-    if source == "artifact" and not artifacts.artifact_path("diffuse_biographies", "book").exists():
-        pytest.skip("no artifact of the biographies yet")
     found = once if source == "made up" else artifacts.load("diffuse_biographies", "book").results
     drawn = {name: getattr(ch7_biographies, name)(found) for name in ALL}
     drawn["new"] = ch7_biographies.fields(found, group="new")
