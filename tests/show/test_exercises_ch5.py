@@ -4,13 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from solutions import answer_of
 
 from mrtlab.show.exercises import EXERCISES
 from mrtlab.theory.bitstrings import rollout, version_space
-
-
-def answer_of(exercise_id: str) -> float:
-    return EXERCISES[exercise_id].check.target
 
 
 def test_the_candidates_are_the_first_that_reach_95_percent():
