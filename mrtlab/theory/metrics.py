@@ -1,10 +1,12 @@
 """How diverse, how faithful, how often right: the numbers that compare sampled answers. Each names its variant.
 
 Three kinds. Counts of answers against a known truth: `coverage`, `excess_tv`, `entropy_mm`. Trials that pass or fail:
-`pass_at_k`. Texts and their embeddings: `distinct_n`, `unique_share`, `self_bleu`, `rouge_l`, `pair_diversity`,
-`vendi`. Two programs that print "self-BLEU" may differ by their smoothing, so say which one a table holds.
+`pass_at_k`. Texts and their embeddings: `distinct_n`, `unique_share`, `pair_share`, `self_bleu`, `rouge_l`,
+`pair_diversity`, `vendi`. Two programs that print "self-BLEU" may differ by their smoothing, so say which one a table
+holds.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -174,6 +176,32 @@ def unique_share(answers: Sequence[Hashable]) -> float:
     if not len(answers):
         raise ValueError("unique_share needs at least one answer")
     return len(set(answers)) / len(answers)
+
+
+def pair_share(answers: Sequence[Hashable]) -> float:
+    """Share of pairs of answers that differ, 1 − Σ_y c_y(c_y − 1) / (n(n − 1)). Variant: exact match.
+
+    It estimates, without bias, the chance that two further draws differ. `unique_share` falls as n grows, this does
+    not; and the two rank samples differently: one odd answer among eight and a half-half split have the same two
+    different answers.
+
+    Args:
+        answers: anything hashable, at least two.
+
+    Returns:
+        between 0 (all the same) and 1 (all different).
+
+    Raises:
+        ValueError: fewer than two answers.
+
+    Source: SPA's diversity score, "one minus duplicate pairs / total pairs" (SPA-01).
+
+    >>> pair_share(["a"] * 7 + ["b"]), round(pair_share(["a"] * 4 + ["b"] * 4), 2)  # 1 − 21/28, 1 − 12/28
+    (0.25, 0.57)
+    """
+    n = len(answers)
+    _need_two(n, "pair_share")
+    return 1 - sum(c * (c - 1) for c in Counter(answers).values()) / (n * (n - 1))
 
 
 def pair_diversity(embeddings: Num[np.ndarray, "*batch n d"]) -> PerRow:
