@@ -18,16 +18,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from mrtlab.spa.gradients import (
-    MAX_TOKENS,
-    Block,
-    Example,
-    Factor,
-    batch_gradients,
-    blocks_of,
-    lora_factors,
-    plan_batches,
-)
+from mrtlab.spa.batches import MAX_TOKENS, plan_batches
+from mrtlab.spa.gradients import Block, Example, Factor, blocks_of, in_batches, lora_factors
 from mrtlab.spa.projection import Projection
 
 _SECONDS = 2.0  # between two notes of how far it is: what a kill costs at most, beside one batch
@@ -145,8 +137,9 @@ def collect(
     if done < len(batches):
         rows = np.lib.format.open_memmap(numbers, mode="r+")
         told, finished = time.monotonic(), sum(map(len, batches[:done]))
-        for number, places in enumerate(batches[done:], start=done + 1):
-            rows[places] = batch_gradients(model, [examples[i] for i in places], projection=projection).cpu().numpy()
+        parts = in_batches(model, examples, batches[done:], projection=projection)
+        for number, (places, part) in enumerate(parts, start=done + 1):
+            rows[places] = part
             finished += len(places)
             if time.monotonic() - told > _SECONDS or number == len(batches):
                 rows.flush()  # the rows before the note that says they are there

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from mrtlab.data.similarity import similarity
 from mrtlab.lm.evaluate import band
 from mrtlab.lm.support import check_length, inner, text_config
-from mrtlab.spa.gradients import MAX_TOKENS, Example, Padded, length_batches
+from mrtlab.spa.batches import MAX_TOKENS, length_batches
+from mrtlab.spa.gradients import Example, Padded
 from mrtlab.spa.kin import effective_kinds, effective_right_kinds
 from mrtlab.spa.stacked import stacked
 from mrtlab.theory.metrics import pair_share, pass_at_k, unique_share, vendi

@@ -13,10 +13,9 @@ from torch import nn
 from mrtlab.data.records import Record
 from mrtlab.lm.encode import encode
 from mrtlab.lm.support import check_length, inner
+from mrtlab.spa.batches import MAX_TOKENS, plan_batches
 from mrtlab.spa.projection import Projection
 
-MAX_TOKENS = 4096  # in one pass, padding included
-_MAX_NUMBERS = 2**26  # of gradients in one pass: a quarter of a gigabyte
 _NO_TARGET = -100  # what cross-entropy passes over
 
 
@@ -162,42 +161,6 @@ def blocks_of(factors: Sequence[Factor], projection: Projection | None = None) -
     )
 
 
-def length_batches(
-    lengths: Sequence[int], *, max_tokens: int = MAX_TOKENS, max_rows: int | None = None
-) -> list[list[int]]:
-    """Places of examples in batches of like length, the longest first: rows times the longest stay in `max_tokens`.
-
-    Like lengths save padding, which on a CPU is what batching gains; the longest first shows at once whether memory
-    is enough. An example that is longer than `max_tokens` is a batch of its own.
-
-    Raises:
-        ValueError: max_tokens or max_rows is below 1.
-
-    >>> length_batches([2, 9, 3, 4], max_tokens=9)
-    [[1], [3, 2], [0]]
-    """
-    if max_tokens < 1 or (max_rows is not None and max_rows < 1):
-        raise ValueError(f"max_tokens and max_rows must be 1 or more, got {max_tokens} and {max_rows}")
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    batches: list[list[int]] = []
-    for i in order:
-        fits = batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens
-        if fits and (max_rows is None or len(batches[-1]) < max_rows):
-            batches[-1].append(i)
-        else:
-            batches.append([i])
-    return batches
-
-
-def plan_batches(examples: Sequence[Example], width: int, *, max_tokens: int = MAX_TOKENS) -> list[list[int]]:
-    """`length_batches` of examples whose gradients have `width` numbers each, with memory for those bounded, too.
-
-    >>> plan_batches([Example((1,), (2, 3)), Example((1,), (2,))], width=2**26, max_tokens=100)  # a row fills it
-    [[0], [1]]
-    """
-    return length_batches([len(e) for e in examples], max_tokens=max_tokens, max_rows=max(1, _MAX_NUMBERS // width))
-
-
 @dataclass(frozen=True, eq=False)
 class Padded:
     """Examples as one batch, padded on the right.
@@ -250,7 +213,11 @@ class Padded:
 
 
 def batch_gradients(
-    model: Any, examples: Sequence[Example], *, projection: Projection | None = None
+    model: Any,
+    examples: Sequence[Example],
+    *,
+    projection: Projection | None = None,
+    out: Float[torch.Tensor, "b p"] | None = None,
 ) -> Float[torch.Tensor, "b p"]:
     """The gradient of each example's loss with respect to the adapter's weights: one forward and one backward pass.
 
@@ -260,20 +227,23 @@ def batch_gradients(
         ∂loss_b/∂W = Σ_t δ_t x_tᵀ,
 
     so hooks on `lora_A` and `lora_B` that keep x and meet δ see all there is; the layer's scale is in δ already.
-    Weights themselves are frozen meanwhile: no sum over the batch is computed only to be thrown away.
+    Weights themselves are frozen meanwhile: no sum over the batch is computed only to be thrown away, and the backward
+    pass ends at the first adapter.
 
     Args:
         model: a causal language model with one active LoRA adapter; it is put into evaluation mode, and left as it was.
             The matrices' inputs and δ are taken in its own precision, products and sums are float32.
         examples: b of them, in one pass.
         projection: turns each matrix's gradient into fewer numbers right where it arises.
+        out: float32 memory for the result, whatever is in it. New memory is dear: handing out its pages may take a
+            system as long as half a pass, so a loop over batches should use the same again, as `gradients_of` does.
 
     Returns:
-        (b, p) float32, columns as `blocks_of` says, on the model's device.
+        (b, p) float32, columns as `blocks_of` says; `out`, or on the model's device.
 
     Raises:
-        ValueError: as `lora_factors`; an example is too long for the model; or a layer with an adapter is not fed
-            rows of the batch, as in a mixture of experts.
+        ValueError: as `lora_factors`; an example is too long for the model; `out` has another shape; or a layer with
+            an adapter is not fed rows of the batch, as in a mixture of experts.
 
     Source: SPA (Eq. 1 needs these gradients); hooks as in the sheet's section 9.
 
@@ -290,16 +260,27 @@ def batch_gradients(
     True
     """
     factors = lora_factors(model)
+    blocks = blocks_of(factors, projection)
     check_length(model, max(len(e) for e in examples))
-    found: list[torch.Tensor | None] = [None] * len(factors)
+    device = inner(model).get_input_embeddings().weight.device
+    shape = (len(examples), blocks[-1].stop)
+    rows = torch.empty(shape, device=device) if out is None else out
+    if rows.shape != shape:
+        raise ValueError(f"out has the shape {tuple(rows.shape)}, the gradients have {shape}")
+    met: set[int] = set()
 
     def watch(place: int) -> Any:
+        here = rows[:, blocks[place].columns]
+
         def take(x: torch.Tensor, delta: torch.Tensor) -> None:
-            gradient = torch.einsum("bto,bti->boi", delta.float(), x.float()).flatten(1)
+            x, delta = (t.to(rows.device, torch.float32) for t in (x, delta))
+            again = place in met  # a layer may be used twice
             if projection:
-                gradient = projection(place, gradient)
-            before = found[place]
-            found[place] = gradient if before is None else before + gradient  # a layer may be used twice
+                part = projection(place, torch.bmm(delta.mT, x).flatten(1))
+                here.copy_(here + part if again else part)
+            else:
+                here.unflatten(1, blocks[place].shape).baddbmm_(delta.mT, x, beta=int(again))
+            met.add(place)
 
         def hook(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             x = inputs[0].detach()
@@ -308,30 +289,56 @@ def batch_gradients(
                     f"{factors[place].name} is fed {tuple(x.shape)}, expected ({len(examples)}, tokens, width): the "
                     "adapter sits where examples are mixed, as in experts; choose other target modules"
                 )
+            if not output.requires_grad:  # no weight asks for a gradient, so the first A is where the graph begins
+                output.requires_grad_(True)
             output.register_hook(lambda delta: take(x, delta))
 
         return hook
 
     with _frozen(model), torch.enable_grad():
         hooks = [factor.module.register_forward_hook(watch(i)) for i, factor in enumerate(factors)]
-        # The one leaf of the backward pass: it leads through every layer, and no weight gets a gradient.
-        embedding = inner(model).get_input_embeddings()
-        hooks.append(embedding.register_forward_hook(lambda _m, _i, output: output.requires_grad_(True)))
         try:
-            batch = Padded.of(examples, embedding.weight.device)
+            batch = Padded.of(examples, device)
             batch.losses(batch.logits(model)).sum().backward()
         finally:
             for handle in hooks:
                 handle.remove()
-    blocks = blocks_of(factors, projection)
-    device = embedding.weight.device
-    return torch.cat(
-        [
-            torch.zeros(len(examples), block.stop - block.start, device=device) if part is None else part.to(device)
-            for part, block in zip(found, blocks, strict=True)
-        ],
-        dim=1,
-    )
+    for place in set(range(len(factors))) - met:  # a layer that was not used
+        rows[:, blocks[place].columns] = 0
+    return rows
+
+
+def in_batches(
+    model: Any, examples: Sequence[Example], batches: Sequence[list[int]], *, projection: Projection | None = None
+) -> Iterator[tuple[list[int], Float[np.ndarray, "b p"]]]:
+    """`batch_gradients` of one batch after the other, in the same memory: use or copy a batch before the next comes.
+
+    Args:
+        model, examples, projection: as `batch_gradients`.
+        batches: places of examples, as `plan_batches` gives them.
+
+    Yields:
+        the places of a batch, and the rows of their gradients.
+
+    Raises:
+        ValueError: as `batch_gradients`.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> from mrtlab.training.adapter import with_adapter
+    >>> config = LlamaConfig(vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+    ...                      num_attention_heads=2, num_key_value_heads=1)
+    >>> model = with_adapter(LlamaForCausalLM(config), rank=1, seed=0)
+    >>> examples = [Example((1, 5), (6, 2)), Example((1,), (7, 8, 2)), Example((1,), (2,))]
+    >>> [(places, len(rows)) for places, rows in in_batches(model, examples, [[0, 1], [2]])]
+    [([0, 1], 2), ([2], 1)]
+    """
+    if not len(batches):
+        return
+    width = blocks_of(lora_factors(model), projection)[-1].stop
+    memory = torch.empty(max(map(len, batches)), width, device=inner(model).get_input_embeddings().weight.device)
+    for places in batches:
+        rows = batch_gradients(model, [examples[i] for i in places], projection=projection, out=memory[: len(places)])
+        yield places, rows.cpu().numpy()
 
 
 def gradients_of(
@@ -355,9 +362,10 @@ def gradients_of(
     if not len(examples):
         raise ValueError("there are no examples: give at least one")
     width = blocks_of(lora_factors(model), projection)[-1].stop
-    rows = np.zeros((len(examples), width), dtype=np.float32)
-    for places in plan_batches(examples, width, max_tokens=max_tokens):
-        rows[places] = batch_gradients(model, [examples[i] for i in places], projection=projection).cpu().numpy()
+    rows = np.empty((len(examples), width), dtype=np.float32)
+    batches = plan_batches(examples, width, max_tokens=max_tokens)
+    for places, part in in_batches(model, examples, batches, projection=projection):
+        rows[places] = part
     return rows
 
 

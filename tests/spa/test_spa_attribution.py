@@ -70,7 +70,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_ends_at_the_same_rows(tm
 def test_a_finished_file_is_read_and_not_made_again(tmp_path, monkeypatch):
     model, examples = spa_small.adapted(), spa_small.examples(3)
     first = np.array(collect(model, examples, tmp_path / "g").rows)
-    monkeypatch.setattr(attribution, "batch_gradients", None)
+    monkeypatch.setattr(attribution, "in_batches", None)
     assert (collect(model, examples, tmp_path / "g").rows == first).all()
 
 

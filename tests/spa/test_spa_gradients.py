@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from mrtlab.data.records import Record
 from mrtlab.lm.models import load_model
 from mrtlab.lm.scoring import plain_logprob
+from mrtlab.spa.batches import length_batches, plan_batches
 from mrtlab.spa.gradients import (
     Example,
     Padded,
@@ -16,7 +17,7 @@ from mrtlab.spa.gradients import (
     blocks_of,
     examples_of,
     gradients_of,
-    length_batches,
+    in_batches,
     lora_factors,
 )
 from mrtlab.spa.projection import Projection
@@ -69,6 +70,49 @@ def test_a_layer_that_is_used_twice_adds_up_both_uses():
     layers = model.get_base_model().model.layers
     layers[1] = layers[0]
     assert relative(batch_gradients(model, examples), one_by_one(model, examples)) < 3e-6
+
+
+@pytest.mark.parametrize("features", [None, 400])
+def test_memory_that_is_used_again_says_nothing_of_before(features):
+    model, examples = spa_small.adapted(), spa_small.examples(9, seed=8)
+    model.get_base_model().model.layers[0].self_attn.q_proj.forward = lambda x: x  # its adapter is not used
+    weights = [factor.module.weight for factor in lora_factors(model)]
+    projection = features and Projection.draw(weights, features=features, seed=0)
+    new = batch_gradients(model, examples, projection=projection)
+    used = torch.full_like(new, torch.nan)
+    assert batch_gradients(model, examples, projection=projection, out=used) is used
+    assert torch.equal(used, new)
+    first, second, third, *_ = blocks_of(lora_factors(model), projection)
+    assert not new[:, first.start : second.stop].any()
+    assert new[:, third.columns].any(1).all()
+    with pytest.raises(ValueError, match="has the shape"):
+        batch_gradients(model, examples[:3], projection=projection, out=used)
+
+
+def test_batches_share_their_memory_and_nothing_else():
+    model, examples = spa_small.adapted(), spa_small.examples(9, seed=9)
+    whole = batch_gradients(model, examples).numpy()
+    batches = plan_batches(examples, width=1, max_tokens=20)
+    seen = []
+    for places, rows in in_batches(model, examples, batches):
+        seen.append(places)
+        np.testing.assert_allclose(rows, whole[places], rtol=1e-4, atol=1e-5)
+    assert seen == batches
+    assert list(in_batches(model, examples, [])) == []
+
+
+def test_the_backward_pass_ends_at_the_first_adapter():
+    model = spa_small.base()
+    config = LoraConfig(r=2, target_modules=r".*layers\.1\..*v_proj", task_type="CAUSAL_LM")
+    with pytest.warns(FutureWarning):
+        wrapped = get_peft_model(model, config)
+    spa_small.stirred(wrapped)
+    below = []
+    model.model.layers[0].register_forward_hook(lambda _m, _i, out: below.append(out.requires_grad))
+    examples = spa_small.examples(5, seed=10)
+    rows = batch_gradients(wrapped, examples)
+    assert below == [False]
+    assert relative(rows, one_by_one(wrapped.eval(), examples)) < 3e-6
 
 
 def test_a_padded_batch_has_each_examples_mean_loss():
