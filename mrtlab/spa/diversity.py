@@ -166,7 +166,8 @@ def adapter_kl(
         model: of peft's, with these adapters loaded.
         examples: of `mrtlab.spa.gradients.examples_of`.
         adapters: K names.
-        max_tokens: tokens in one pass, those of all K runs and padding included.
+        max_tokens: tokens in one pass, those of all K runs and padding included. One example is never cut: its
+            K·T·V log-probabilities must fit into memory, a few times over.
 
     Returns:
         (K, K), 0 on the diagonal, not symmetric.
