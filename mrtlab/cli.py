@@ -29,6 +29,7 @@ from mrtlab.cli_plan import EXAMPLES as _PLAN_EXAMPLES
 from mrtlab.cli_plan import plan
 from mrtlab.cli_select import EXAMPLES as _SELECT_EXAMPLES
 from mrtlab.cli_select import select
+from mrtlab.cli_spa import spa
 from mrtlab.cli_targets import targets
 from mrtlab.cli_train import train
 
@@ -153,6 +154,7 @@ app.command(epilog=_SELECT_EXAMPLES)(select)
 train.command(epilog=_DIFFUSE_EXAMPLES)(diffuse)
 app.add_typer(train, name="train")
 app.add_typer(targets, name="targets")
+app.add_typer(spa, name="spa")
 app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=SAMPLE_EXAMPLES)(sample)
 app.command(epilog=_EVALUATE_EXAMPLES)(evaluate)

@@ -141,7 +141,7 @@ def sample(
     """Ask a model the same thing many times and count its answers."""
     if (prompt is None) == (file is None):
         fail("give a prompt, or --file with prompts; not both" if prompt else _NO_PROMPT, 2)
-    prompts = [prompt] if file is None else _prompts(file)
+    prompts = [prompt] if file is None else prompts_of(file)
     lm_needed()
     from mrtlab.lm.sampling import Sampler
     from mrtlab.lm.sampling import sample as draw
@@ -176,7 +176,7 @@ def sample(
 _NO_PROMPT = 'what shall it be asked? Give a prompt, such as "Name a fruit.", or --file with one on each line'
 
 
-def _prompts(file: Path) -> "list[Prompt]":
+def prompts_of(file: Path) -> "list[Prompt]":
     """The prompts of a file, or one sentence on what is wrong with it."""
     from mrtlab.data.records import Record, RecordError
     from mrtlab.data.records_io import read_jsonl
