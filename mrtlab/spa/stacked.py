@@ -70,11 +70,13 @@ def sample_each(
     n: int = 1,
     sampler: Sampler | None = None,
     max_new_tokens: int = 128,
+    batch: int = 256,
 ) -> list[list[list[str]]]:
     """Answers of every adapter to every prompt, all adapters decoded side by side in one batch.
 
-    Adapter k writes what `mrtlab.lm.sampling.sample` writes while it is the active one, with `seed + k`: token by
-    token, up to a draw within round-off of the next token.
+    Prompts with the same number of tokens share a batch, too: nothing is padded. Adapter k writes what
+    `mrtlab.lm.sampling.sample` writes while it is the active one, with `seed + k`: token by token, up to a draw within
+    round-off of the next token.
 
     Args:
         model: of peft's, see `load_adapters`.
@@ -85,12 +87,13 @@ def sample_each(
         n: answers of each adapter to each prompt.
         sampler: how tokens are drawn; by default the likeliest is taken, as SPA does.
         max_new_tokens: an answer that is not over by then is cut there.
+        batch: answers written side by side at most, if one prompt has no more.
 
     Returns:
         for each prompt and each adapter its n answers, without the token that ends them.
 
     Raises:
-        ValueError: n or max_new_tokens is below 1, a prompt is too long for the model, or as `stacked`.
+        ValueError: n, max_new_tokens or batch is below 1, a prompt is too long for the model, or as `stacked`.
 
     Source: SPA, section 4.3, at temperature 0 (section 5.2); claim SPA-12.
 
@@ -105,40 +108,50 @@ def sample_each(
     >>> sample_each(adapted, tokenizer, ["Name a fruit."], adapters=["default", "two"], seed=0) == [expected * 2]
     True
     """
-    if n < 1 or max_new_tokens < 1:
-        raise ValueError(f"n and max_new_tokens must be 1 or more, got {n} and {max_new_tokens}")
+    if n < 1 or max_new_tokens < 1 or batch < 1:
+        raise ValueError(f"n, max_new_tokens and batch must be 1 or more, got {n}, {max_new_tokens} and {batch}")
     sampler = sampler or Sampler(temperature=0)
     device = model.get_input_embeddings().weight.device
     stops = end_tokens(model, tokenizer)
     stop = torch.tensor(stops, device=device)
-    answers = []
+    encoded = [tuple(encode_prompt(tokenizer, prompt)) for prompt in prompts]
+    check_length(model, max(map(len, encoded), default=0) + max_new_tokens)
+    answers: list[list[list[str]]] = [[] for _ in prompts]
     with stacked(model, adapters):
-        for prompt in prompts:
-            ids = encode_prompt(tokenizer, prompt)
-            check_length(model, len(ids) + max_new_tokens)
+        for places in _of_one_length(encoded, most=max(1, batch // (len(adapters) * n))):
+            runs = [(k, encoded[i]) for k in range(len(adapters)) for i in places]
             luck = np.concatenate(
-                [
-                    np.random.default_rng(((seed + k) % 2**63, *ids)).random((n, max_new_tokens))
-                    for k in range(len(adapters))
-                ]
+                [np.random.default_rng(((seed + k) % 2**63, *ids)).random((n, max_new_tokens)) for k, ids in runs]
             )
-            start = torch.tensor([ids] * len(adapters), device=device)
+            start = torch.tensor([ids for _, ids in runs], device=device)
             rows = _write(model, start, torch.from_numpy(luck), sampler, stop)
             texts = [said(tokenizer, to_its_end(row, stop), set(stops)) for row in rows]
-            answers.append([texts[k * n : (k + 1) * n] for k in range(len(adapters))])
+            for number, i in enumerate(places):
+                first = [(k * len(places) + number) * n for k in range(len(adapters))]
+                answers[i] = [texts[row : row + n] for row in first]
     return answers
+
+
+def _of_one_length(rows: Sequence[Sequence[int]], *, most: int) -> Iterator[list[int]]:
+    """Places of rows in bundles of one length, `most` in a bundle at most."""
+    by_length: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_length.setdefault(len(row), []).append(place)
+    for places in by_length.values():
+        for start in range(0, len(places), most):
+            yield places[start : start + most]
 
 
 def _write(
     model: Any,
-    prompts: Int[torch.Tensor, "K P"],
+    prompts: Int[torch.Tensor, "runs P"],
     luck: Float[torch.Tensor, "rows limit"],
     sampler: Sampler,
     stop: Int[torch.Tensor, "S"],
 ) -> Int[torch.Tensor, "rows T"]:
-    """The same number of answers to each row of the prompt, token by token; rows that are over repeat their end.
+    """The same number of answers to each row of the prompts, token by token; rows that are over repeat their end.
 
-    Every adapter needs the prompt's cache of its own, so the prompt goes through K times, in one batch.
+    Every adapter needs a prompt's cache of its own, so each prompt goes through K times, in one batch.
     """
     n = len(luck) // len(prompts)
     cache = DynamicCache(config=text_config(model))

@@ -8,9 +8,11 @@ import torch
 from peft import LoraConfig, PeftModel
 
 from mrtlab.data.records import Record
+from mrtlab.lm.encode import encode_prompt
 from mrtlab.lm.models import load_model
 from mrtlab.lm.sampling import Sampler, sample
 from mrtlab.lm.shelf import ADAPTER
+from mrtlab.spa import stacked as stacked_module
 from mrtlab.spa.adapters import (
     AdaptSettings,
     adapter_name,
@@ -164,6 +166,33 @@ def test_one_batch_writes_what_switching_adapters_writes(trained, fresh, n, temp
         model.set_adapter(name)
         assert [row[k] for row in together] == sample(model, tokenizer, PROMPTS, seed=7 + k, **options)
     assert len({texts[0] for texts in together[0]}) > 1  # adapters that said the same would prove nothing
+
+
+def test_prompts_of_one_length_share_a_batch_and_write_what_they_write_alone(trained, fresh, monkeypatch):
+    model, tokenizer = load_adapters(fresh[0], trained[0]), fresh[1]
+    names = [adapter_name(folder) for folder in trained[0]]
+    for place, name in enumerate(names):
+        model.set_adapter(name)
+        spa_small.stirred(model, seed=place, size=0.3)
+    prompts = ["Name a fruit.", "Name a plum.", *PROMPTS, "Name a pear."]
+    lengths = [len(encode_prompt(tokenizer, prompt)) for prompt in prompts]
+    assert len(set(lengths)) < len(lengths)
+    options = {"n": 2, "sampler": Sampler(), "max_new_tokens": 8, "adapters": names, "seed": 3}
+    sizes, write = [], stacked_module._write
+    monkeypatch.setattr(
+        stacked_module, "_write", lambda m, start, *rest: sizes.append(len(start)) or write(m, start, *rest)
+    )
+    together = sample_each(model, tokenizer, prompts, **options)
+    assert len(sizes) == len(set(lengths))
+    sizes.clear()
+    assert together == sample_each(model, tokenizer, prompts, **options, batch=1)
+    assert sizes == [len(names)] * len(prompts)
+    assert together[0] == together[2] != together[1]
+    for k, name in enumerate(names):
+        model.set_adapter(name)
+        alone = sample(model, tokenizer, prompts, n=2, seed=3 + k, sampler=Sampler(), max_new_tokens=8)
+        assert [row[k] for row in together] == alone
+    assert sample_each(model, tokenizer, [], **options) == []
 
 
 def test_stacked_adapters_of_other_ranks_layers_and_scales_give_each_its_own_logits():
