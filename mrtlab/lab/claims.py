@@ -12,10 +12,11 @@ from mrtlab.lab.claims_best_of_n import CLAIMS as _BEST_OF_N
 from mrtlab.lab.claims_diffuse import CLAIMS as _DIFFUSE
 from mrtlab.lab.claims_mrt import CLAIMS as _MRT
 from mrtlab.lab.claims_preference import CLAIMS as _PREFERENCE
+from mrtlab.lab.claims_spa import CLAIMS as _SPA
 from mrtlab.lab.names import UnknownName
 from mrtlab.lab.verdicts import Claim, Verdict
 
-CLAIMS: tuple[Claim, ...] = (*_MRT, *_PREFERENCE, *_BEST_OF_N, *_DIFFUSE)
+CLAIMS: tuple[Claim, ...] = (*_MRT, *_PREFERENCE, *_BEST_OF_N, *_DIFFUSE, *_SPA)
 
 JUDGED = "ok"
 NO_ARTIFACT = "no artifact yet"

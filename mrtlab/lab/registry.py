@@ -102,6 +102,11 @@ _DIFFUSE = (
     "mrtlab.training.diffuse_methods",
     "mrtlab.training.aimed",
 )
+_SPA = (
+    "mrtlab.lab.spa_data",
+    "mrtlab.lab.spa_world",
+    "mrtlab.spa.adapters",
+)
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -312,6 +317,34 @@ EXPERIMENTS: dict[str, Experiment] = {
             "mrtlab.training.anchor",
             "mrtlab.data.tasks.biographies",
         ),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "spa_adapters": Experiment(
+        name="spa_adapters",
+        purpose="Adapters on parts of the data: how right, how different, and is it the parts? (SPA-01 to 13)",
+        load=_body("spa_adapters", "spa_adapters_summary"),
+        sources=(
+            "mrtlab.lab.spa_adapters",
+            "mrtlab.lab.spa_arms",
+            "mrtlab.spa.partition",
+            "mrtlab.spa.clusters",
+            "mrtlab.spa.influence",
+            *_SPA,
+        ),
+        needs=("torch", "transformers", "peft", "sklearn", "rank_bm25"),
+    ),
+    "spa_share": Experiment(
+        name="spa_share",
+        purpose="How right is an adapter after part of the data? (SPA-03)",
+        load=_body("spa_share"),
+        sources=("mrtlab.lab.spa_share", *_SPA),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "spa_decode": Experiment(
+        name="spa_decode",
+        purpose="Eight adapters in one batch beside one after another (SPA-12)",
+        load=_body("spa_decode"),
+        sources=("mrtlab.lab.spa_decode", "mrtlab.spa.stacked"),
         needs=("torch", "transformers", "peft"),
     ),
     "published": Experiment(

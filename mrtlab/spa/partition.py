@@ -6,7 +6,7 @@ A partition by scores is a composition: scores of `mrtlab.spa.influence` or of `
 """
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,6 +88,43 @@ def consecutive_parts(n: int, k: int) -> Partition:
     """
     check_k(n, k)
     return Partition(np.arange(n) * k // n, k, "consecutive")
+
+
+def deal(answers: Sequence[Hashable], groups: Int[np.ndarray, "n"], k: int) -> Partition:
+    """Different answers to like prompts into different parts: what a prompt's many answers ask for, and no gradient.
+
+    Within a group equal answers stay together. The group's answers, the most frequent first, go one by one to the
+    smallest part that holds none of the group yet; once every part holds some, the round begins again.
+
+    Args:
+        answers: (n,) of the examples; what is equal is the same answer.
+        groups: (n,) which examples have like prompts, such as clusters of embedded prompts.
+        k: parts.
+
+    Raises:
+        ValueError: k is below 1 or above n, or answers and groups differ in length.
+
+    Source: ours; beside SPA's partitions it asks which of their properties matters (SPA-10).
+
+    >>> deal(["a", "a", "b", "b", "c"], np.array([0, 0, 0, 1, 1]), 2).part.tolist()  # a apart from b, b apart from c
+    [0, 0, 1, 1, 0]
+    """
+    check_k(len(answers), k)
+    if len(answers) != len(groups):
+        raise ValueError(f"{len(answers)} answers and groups of {len(groups)} examples do not belong together")
+    part, sizes = np.zeros(len(answers), dtype=int), np.zeros(k, dtype=int)
+    for group in np.unique(groups):
+        same: dict[Hashable, list[int]] = {}
+        for i in np.flatnonzero(groups == group).tolist():
+            same.setdefault(answers[i], []).append(i)
+        free = set(range(k))
+        for members in sorted(same.values(), key=len, reverse=True):
+            free = free or set(range(k))
+            home = min(free, key=lambda j: (sizes[j], j))
+            free.remove(home)
+            part[members] = home
+            sizes[home] += len(members)
+    return Partition(part, k, "dealt")
 
 
 def centred(scores: Scores) -> Scores:
