@@ -24,15 +24,16 @@ from mrtlab.lab.spa_world import BATCH, LR, RANK, World, adapted, records_of, wo
 
 MAIN = ("random", "lexical", "influence")
 MORE = (
-    *("influence-raw", "influence-even", "influence-dot", "influence-cosine", "influence-datainf", "influence-lissa"),
-    *("rows", "gradients", "texts", "dealt"),
+    *("influence-raw", "influence-even", "influence-dot", "influence-datainf", "influence-lissa"),
+    *("rows", "gradients", "dealt"),
 )
 ELSEWHERE = (*MAIN, "gradients", "dealt")  # in the other domains
-OVER_K = ("random", "influence", "dealt")
+OVER_K = ("random", "influence")
 LONE = ("one", "base", "asked")  # one model: the adapter on all data; none; none, and asked for a fair draw
 BASELINE = ("seeds", "random", "lexical", "influence")  # what others are set beside
 _RESAMPLED = 10
 _GREEDY = (0.0,)
+_AT_ONCE = 9  # arms in a cell: one world serves them all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,8 @@ PLANS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptersCell:
-    """One arm of one seed."""
+class Arm:
+    """One arm of one seed: K adapters and the temperatures at which they are asked."""
 
     domain: str
     arm: str
@@ -82,26 +83,59 @@ class AdaptersCell:
     temperatures: tuple[float, ...]
     seed: int
     short: bool
+
+    @property
+    def key(self) -> str:
+        """Such as "influence-k8"."""
+        return f"{self.arm}-k{self.k}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptersCell:
+    """Some arms of one seed and domain, which share its world."""
+
+    domain: str
+    part: int
+    arms: tuple[tuple[str, int, tuple[float, ...]], ...]
+    seed: int
+    short: bool
     weights: str
 
     @property
     def label(self) -> str:
-        """Such as "programs-influence-k8-seed3"."""
-        return f"{self.domain}-{self.arm}-k{self.k}-seed{self.seed}"
+        """Such as "programs-1-seed3"."""
+        return f"{self.domain}-{self.part}-seed{self.seed}"
+
+    def each(self) -> list[Arm]:
+        """The arms, one by one."""
+        return [
+            Arm(domain=self.domain, arm=arm, k=k, temperatures=tuple(ts), seed=self.seed, short=self.short)
+            for arm, k, ts in self.arms
+        ]
 
 
 def cells(scale: str) -> Sequence[AdaptersCell]:
-    """Seed by seed and domain by domain: cells that share a world come one after another."""
-    plan, short = PLANS[scale], scale == "smoke"
-    return [
-        AdaptersCell(domain=domain, arm=arm, k=k, temperatures=temperatures, seed=seed, short=short, weights=weights())
-        for seed in range(plan.seeds)
-        for domain in plan.domains
-        for arm, k, temperatures in plan.arms(domain)
-    ]
+    """Seed by seed and domain by domain."""
+    plan, found = PLANS[scale], []
+    for seed in range(plan.seeds):
+        for domain in plan.domains:
+            arms = plan.arms(domain)
+            for part, start in enumerate(range(0, len(arms), _AT_ONCE)):
+                some = tuple(arms[start : start + _AT_ONCE])
+                found.append(
+                    AdaptersCell(
+                        domain=domain, part=part, arms=some, seed=seed, short=scale == "smoke", weights=weights()
+                    )
+                )
+    return found
 
 
 def run_cell(cell: AdaptersCell) -> dict[str, Any]:
+    """{arm's key: what `run_arm` finds}."""
+    return {arm.key: run_arm(arm) for arm in cell.each()}
+
+
+def run_arm(cell: Arm) -> dict[str, Any]:
     """Train the arm's adapters and ask.
 
     Returns:
@@ -144,7 +178,7 @@ def run_cell(cell: AdaptersCell) -> dict[str, Any]:
     return found
 
 
-def _stability(made: World, cell: AdaptersCell) -> Any:
+def _stability(made: World, cell: Arm) -> Any:
     """Agreement of parts with those that four fifths of the pairs would give."""
     from mrtlab.lab.spa_arms import influence_of_some
     from mrtlab.spa.partition import stability
@@ -155,7 +189,7 @@ def _stability(made: World, cell: AdaptersCell) -> Any:
     return stability(make, len(made.data), rng=np.random.default_rng([87, cell.seed]), draws=_RESAMPLED)
 
 
-def _alone(model: Any, tokenizer: Any, asked: Sequence[Question], cell: AdaptersCell, t: float) -> list[list[str]]:
+def _alone(model: Any, tokenizer: Any, asked: Sequence[Question], cell: Arm, t: float) -> list[list[str]]:
     """K draws of one model."""
     from mrtlab.lm.sampling import Sampler, sample
 
@@ -169,7 +203,7 @@ def _alone(model: Any, tokenizer: Any, asked: Sequence[Question], cell: Adapters
 
 
 def _together(
-    model: Any, tokenizer: Any, asked: Sequence[Question], names: Sequence[str], cell: AdaptersCell, t: float
+    model: Any, tokenizer: Any, asked: Sequence[Question], names: Sequence[str], cell: Arm, t: float
 ) -> list[list[str]]:
     """One draw of each adapter."""
     from mrtlab.lm.sampling import Sampler
@@ -188,7 +222,7 @@ def _right(domain: str, asked: Sequence[Question], seed: int) -> list[Pair]:
     return [Pair(question, family_of(domain).sample(question, 1, rng=rng)[0]) for question in asked]
 
 
-def judged(cell: AdaptersCell, answers: Sequence[Sequence[str]]) -> list[list[bool]]:
+def judged(cell: Arm, answers: Sequence[Sequence[str]]) -> list[list[bool]]:
     """Which answers are right: programs are executed, stories parsed, choices looked up."""
     asked = exam(cell.domain, seed=cell.seed, short=cell.short)
     valid = family_of(cell.domain).valid

@@ -10,17 +10,17 @@ from jaxtyping import Float
 from mrtlab.data.tasks.story_words import TONES
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
-from mrtlab.lab.spa_adapters import BASELINE, LONE, PLANS, AdaptersCell, Plan, judged
+from mrtlab.lab.spa_adapters import BASELINE, LONE, PLANS, AdaptersCell, Arm, Plan, judged
 from mrtlab.lab.spa_data import exam, family_of
 from mrtlab.lab.spa_world import BASE_STEPS, BATCH, LISSA_BATCH, LISSA_DEPTH, LR, RANK, STEPS, N
 
 PASS_AT = 5  # the paper's k
 _HEADLINE = ("pass@1", "pass@few", "distinct_right", "pair_share", "unique_share")
 _SHOWN = ("double", "larger", "sum of three")  # specifications whose answers are kept word for word, of seed 0
-Outcome = tuple[AdaptersCell, dict[str, Any]]
+Outcome = tuple[Arm, dict[str, Any]]
 
 
-def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def summarise(finished: Sequence[tuple[AdaptersCell, dict[str, Any]]]) -> dict[str, Any]:
     """Results of the artifact.
 
     Returns:
@@ -34,6 +34,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             other shuffled; stability.DOMAIN;
         shown: answers of every adapter to a few questions, seed 0; design.
     """
+    outcomes = [(arm, result[arm.key]) for cell, result in finished for arm in cell.each()]
     plan = _plan(outcomes)
     tables = _tables(outcomes)
     domains = list(dict.fromkeys(cell.domain for cell, _ in outcomes))
@@ -72,7 +73,7 @@ def _tables(outcomes: Sequence[Outcome]) -> Tables:
     return found
 
 
-def _measures(cell: AdaptersCell, answers: Sequence[Sequence[str]]) -> dict[str, float]:
+def _measures(cell: Arm, answers: Sequence[Sequence[str]]) -> dict[str, float]:
     """Means over the questions of an exam."""
     from mrtlab.spa.diversity import judge_answers
     from mrtlab.spa.kin import kinds
@@ -92,7 +93,7 @@ def _measures(cell: AdaptersCell, answers: Sequence[Sequence[str]]) -> dict[str,
     return found
 
 
-def _tones(cell: AdaptersCell, answers: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> float:
+def _tones(cell: Arm, answers: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> float:
     """Effective number of tones among the right stories to a question: exp of the entropy of their mean posterior."""
     stories, worth = family_of("stories"), []
     for question, some, ok in zip(exam("stories", seed=cell.seed, short=cell.short), answers, right, strict=True):

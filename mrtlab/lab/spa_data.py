@@ -16,7 +16,8 @@ from mrtlab.data.tasks.program_specs import SPECS
 
 DOMAINS = ("programs", "programs-even", "stories", "choices")
 N_QUERIES = 12  # of which the 8 of widest columns are kept, as in the paper
-_TRIES = 8  # answers drawn for a prompt before it is given up
+DRAWN = 4  # answers at a time
+_TRIES = 4  # times that answers are drawn for a prompt before it is given up
 LENGTH = 48  # tokens of an answer at most
 _PER_SPEC = 2  # programs asked for in an exam
 _OTHERS = 60  # questions of another exam
@@ -57,7 +58,7 @@ def pairs(domain: str, n: int, *, seed: int, draw: Draw) -> list[Pair]:
         draw: (prompts, seed) -> a few answers of the model to each; unused where the teacher is even.
     """
     rng = np.random.default_rng([81, seed])
-    asked = questions(domain, n + n // 4, rng=rng)
+    asked = questions(domain, n + n // 8, rng=rng)
     teacher = family_of(domain)
     if domain.endswith("-even"):
         return [Pair(question, teacher.sample(question, 1, rng=rng)[0]) for question in asked[:n]]
@@ -65,9 +66,9 @@ def pairs(domain: str, n: int, *, seed: int, draw: Draw) -> list[Pair]:
     for attempt in range(_TRIES):
         open_ones = [q for q in asked if q.text not in found]
         answers = draw([q.text for q in open_ones], 1000 * seed + attempt)
-        for question, (answer,) in zip(open_ones, answers, strict=True):
-            if teacher.valid(question, answer):
-                found[question.text] = Pair(question, answer)
+        for question, some in zip(open_ones, answers, strict=True):
+            if (right := next((answer for answer in some if teacher.valid(question, answer)), None)) is not None:
+                found[question.text] = Pair(question, right)
         if len(found) >= n:
             break
     kept = [found[q.text] for q in asked if q.text in found][:n]

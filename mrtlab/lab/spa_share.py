@@ -17,12 +17,12 @@ import numpy as np
 from mrtlab.lab.callings_run import weights
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
-from mrtlab.lab.spa_data import LENGTH, exam, family_of, pairs
+from mrtlab.lab.spa_data import DRAWN, LENGTH, exam, family_of, pairs
 from mrtlab.lab.spa_world import BATCH, LR, RANK, records_of
 
 SHARES = (0.05, 0.15, 0.3, 0.5, 1.0)
 N = 1024
-DOMAINS = ("programs", "programs-even")
+DOMAINS = ("programs",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def cells(scale: str) -> Sequence[ShareCell]:
     return [
         ShareCell(domain=domain, share=share, n=n, short=scale == "smoke", seed=seed, weights=weights())
         for seed in range(seeds)
-        for domain in (DOMAINS[:1] if scale == "smoke" else DOMAINS)
+        for domain in DOMAINS
         for share in (0.0, *SHARES)
     ]
 
@@ -69,7 +69,7 @@ def run_cell(cell: ShareCell) -> dict[str, Any]:
     if seen:
 
         def draw(prompts: Sequence[str], seed: int) -> Any:
-            return sample(model, tokenizer, prompts, n=1, seed=seed, sampler=Sampler(), max_new_tokens=LENGTH)
+            return sample(model, tokenizer, prompts, n=DRAWN, seed=seed, sampler=Sampler(), max_new_tokens=LENGTH)
 
         some = records_of(pairs(cell.domain, seen, seed=cell.seed, draw=draw))
         settings = AdaptSettings(
