@@ -340,6 +340,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         sources=("mrtlab.lab.spa_share", *_SPA),
         needs=("torch", "transformers", "peft"),
     ),
+    "spa_map": Experiment(
+        name="spa_map",
+        purpose="What a flat map of gradients keeps: directions, neighbours, parts (chapter 8)",
+        load=_body("spa_map"),
+        sources=("mrtlab.lab.spa_map", "mrtlab.spa.partition", "mrtlab.spa.influence", *_SPA),
+        needs=("torch", "transformers", "peft"),
+    ),
     "spa_decode": Experiment(
         name="spa_decode",
         purpose="Eight adapters in one batch beside one after another (SPA-12)",
