@@ -15,12 +15,12 @@ from typing import Any
 from mrtlab.lab import provenance
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-SECTIONS = ("selection", "metrics", "variance_sim", "bandit", "cpu_lm", "diffuse_cpu")
+SECTIONS = ("selection", "metrics", "variance_sim", "bandit", "cpu_lm", "diffuse_cpu", "spa_cpu", "spa_attribution")
 _HEAD = """# Benchmark results
 
-Written by `python -m benchmarks.selection`, and by the same with `metrics`, `variance_sim`, `bandit`, `cpu_lm` or
-`diffuse_cpu`; do not edit. Times are CPU times of this process on one core, medians of interleaved repeats; `cpu_lm`
-says what it does differently. `README.md` says how to read them.
+Written by `python -m benchmarks.selection`, and by the same with `metrics`, `variance_sim`, `bandit`, `cpu_lm`,
+`diffuse_cpu`, `spa_cpu` or `spa_attribution`; do not edit. Times are CPU times of this process on one core, medians of
+interleaved repeats; `cpu_lm` and the last two say what they do differently. `README.md` says how to read them.
 """
 
 

@@ -119,6 +119,44 @@ def test_draws_that_differ_from_generate_are_refused(monkeypatch):
         diffuse_cpu.drawing(diffuse_cpu.TINY_DRAWS[0], tiny=True, repeats=1)
 
 
+def test_gradients_that_differ_are_refused(monkeypatch):
+    from benchmarks import spa_cpu
+
+    monkeypatch.setattr(spa_cpu, "vmapped", lambda model, some: 1.001 * spa_cpu.batch_gradients(model, some))
+    with pytest.raises(RuntimeError, match="differ by 1e-03"):
+        spa_cpu.gradient_row(spa_cpu.TINY_PASSES[0], tiny=True)
+
+
+def test_adapters_that_write_other_tokens_are_refused(monkeypatch):
+    from benchmarks import spa_cpu
+
+    monkeypatch.setattr(spa_cpu, "generated", lambda *args, **kwargs: [[0]])
+    with pytest.raises(RuntimeError, match="same tokens"):
+        spa_cpu.decoding_row(spa_cpu.TINY_ASKED[0], tiny=True)
+
+
+def test_the_reference_datainf_is_the_formula_and_ours():
+    """One matrix, two pairs, one query, by hand: λ = 0.1·(4 + 1)/2 = 0.25."""
+    import torch
+
+    from benchmarks.spa_attribution import reference_datainf
+    from mrtlab.spa.influence import datainf
+
+    told, asked = [{"a": torch.tensor([[g]])} for g in (2.0, 1.0)], [{"a": torch.tensor([[1.0]])}]
+    found = reference_datainf(told, asked)
+    bent = ((1 - 2 / 4.25 * 2) + (1 - 1 / 1.25)) / (2 * 0.25)
+    np.testing.assert_allclose(found[:, 0], [2 * bent, bent], rtol=1e-6)
+    np.testing.assert_allclose(found, datainf(np.array([[2.0], [1.0]]), np.array([[1.0]])), rtol=1e-6)
+
+
+def test_methods_that_should_agree_and_do_not_are_refused():
+    from benchmarks.spa_attribution import check
+
+    check(np.array([1.0, 2.0]), np.array([1.0, 2.0]), "both", scale=1e-9)
+    with pytest.raises(RuntimeError, match="both differ"):
+        check(np.array([1.0, 3.0]), np.array([1.0, 2.0]), "both", scale=0.1)
+
+
 def test_copies_and_trees_have_one_loss_and_one_gradient():
     from benchmarks import _lm, cpu_lm
 

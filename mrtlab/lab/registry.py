@@ -354,6 +354,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         sources=("mrtlab.lab.spa_decode", "mrtlab.spa.stacked"),
         needs=("torch", "transformers", "peft"),
     ),
+    "spa_lds": Experiment(
+        name="spa_lds",
+        purpose="Which scores foretell what training on half of the data does? Retraining says (SPA-09)",
+        load=_body("spa_lds"),
+        sources=("mrtlab.lab.spa_lds", "mrtlab.spa.gradients", "mrtlab.spa.influence", "mrtlab.spa.lissa"),
+        needs=("torch", "transformers", "peft", "rank_bm25"),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",

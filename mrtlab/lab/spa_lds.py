@@ -1,10 +1,10 @@
 """Which scores foretell what training on a part of the data does? The linear-datamodelling score, by retraining.
 
-256 pairs of a programming task and a right short program, twelve other tasks as queries. One adapter is trained on all
+128 pairs of a programming task and a right short program, twelve other tasks as queries. One adapter is trained on all
 pairs and differentiated; each method scores every pair for every query. Then adapters are trained on random halves of
 the pairs, and for each query the halves are ranked twice: by the sum of their members' scores, and by how low the loss
 of the adapter trained on that half is. The score of a method is the rank correlation of the two, mean over queries: 0
-is chance. The first ten halves are trained twice, with other seeds. Let r be the rank correlation of the two; then
+is chance. The first eight halves are trained twice, with other seeds. Let r be the rank correlation of the two; then
 who knew everything about the halves, and nothing about luck, would reach about √r.
 
 "-blocks": one curvature for each matrix of the adapter, as DataInf's authors have it; without it one for all. The
@@ -12,7 +12,7 @@ number behind a Fisher score is its damping.
 
 Controls: "subject" scores a pair 1 if it has the query's own task, else 0; "lexical" is BM25+ on the texts.
 
-Cost: at one thread 3 CPU-seconds for an adapter, 45 for a walk of LiSSA; at book scale, five seeds, about 20
+Cost: at one thread 2 CPU-seconds for an adapter, 20 for a walk of LiSSA; at book scale, five seeds, about 10
 CPU-minutes, estimated from one of each with a seed that no run uses (99).
 """
 
@@ -39,12 +39,12 @@ LR = 2e-3
 BATCH = 4
 PASSES = 2  # over all pairs, and over every half
 N_QUERIES = 12
-TWICE = 10  # halves that are trained a second time
+TWICE = 8  # halves that are trained a second time
 # λ relative to the mean diagonal of the curvature; 0.1 is DataInf's. There are far more weights than pairs, so the
 # directions that pairs span curve hundreds of times more than that mean: they feel no λ but a large one.
 DAMPINGS = (0.1, 10.0, 100.0, 1e3, 1e4, 1e5)
 SCALE = 3.0  # of LiSSA: the largest curvature of one pair is near 2; the authors' 50 leaves the gradients as they are
-DEPTH = 60  # steps of a walk, as far as 1000 of the authors' at their scale; one walk in place of their 500
+DEPTH = 20  # steps of a walk, as far as 330 of the authors' at their scale; one walk in place of their 500
 LISSA_DAMPING = 1e-3  # the paper's
 
 Scores = Float[np.ndarray, "n m"]
@@ -82,7 +82,7 @@ class LdsCell:
 
 def cells(scale: str) -> Sequence[LdsCell]:
     """Seed by seed: scores, LiSSA, then every half, and some again."""
-    sizes = {"smoke": (8, 3, 1, 2), "book": (256, 40, DEPTH, 5), "full": (1024, 100, DEPTH, 10)}
+    sizes = {"smoke": (8, 3, 1, 2), "book": (128, 40, DEPTH, 5), "full": (1024, 100, DEPTH, 10)}
     n, n_halves, depth, seeds = sizes[scale]
     same = {"n": n, "halves": n_halves, "depth": depth, "weights": weights()}
     found = []
