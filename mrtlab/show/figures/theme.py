@@ -16,6 +16,7 @@ MULTI = "#0072B2"  # several responses per prompt
 REWARD = "#E69F00"  # responses selected by reward
 QUALITY_DIVERSITY = "#009E73"  # responses selected for quality and diversity
 GREY = "#6b6b6b"  # reference, base model
+DEALT = "#CC79A7"  # answers dealt apart, so that every adapter learns other ones
 COLOURS = {
     "truth": INK,
     "single": SINGLE,
@@ -23,6 +24,7 @@ COLOURS = {
     "reward": REWARD,
     "quality-diversity": QUALITY_DIVERSITY,
     "reference": GREY,
+    "dealt": DEALT,
 }
 _GRID = "#e4e4e4"
 _FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"

@@ -7,6 +7,7 @@ const DARK = {
   "#e69f00": "#f0b93a", // reward-selected
   "#009e73": "#3fc79a", // quality and diversity
   "#6b6b6b": "#a5a5a5", // reference
+  "#cc79a7": "#e39bc4", // answers dealt apart
   "#e4e4e4": "#3a3a3a", // grid
   "#ffffff": "#121212", // page
 };
