@@ -333,6 +333,20 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         needs=("torch", "transformers", "peft", "sklearn", "rank_bm25"),
     ),
+    "spa_parts": Experiment(
+        name="spa_parts",
+        purpose="What parts have in common: a subject, an answer, or the size of a gradient (chapter 8)",
+        load=_body("spa_parts"),
+        sources=(
+            "mrtlab.lab.spa_parts",
+            "mrtlab.lab.spa_arms",
+            "mrtlab.spa.partition",
+            "mrtlab.spa.clusters",
+            "mrtlab.spa.influence",
+            *_SPA,
+        ),
+        needs=("torch", "transformers", "peft", "sklearn", "rank_bm25"),
+    ),
     "spa_share": Experiment(
         name="spa_share",
         purpose="How right is an adapter after part of the data? (SPA-03)",
