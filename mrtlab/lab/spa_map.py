@@ -87,7 +87,7 @@ def flat(products: Float[np.ndarray, "nm n"]) -> Flat:
     points = left[:, :2] * size
     others = np.divide(middle[n:] @ left[:, :2], size, out=np.zeros((len(products) - n, 2)), where=size > 0)
     sign = np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
-    return Flat(points * sign, others * sign, square / square.sum())
+    return Flat(points * sign, others * sign, square / (square.sum() or 1.0))
 
 
 def neighbours(points: Float[np.ndarray, "n 2"], kinds: Sequence[Hashable]) -> float:
