@@ -48,8 +48,8 @@ def python_for_nobody(to: Path) -> str:
     (to / "bin").mkdir()
     copied = shutil.copy(base / "bin" / version, to / "bin" / version)
     _open_to_all(to)
-    assert _starts(copied), "no Python was found that an unprivileged user can start"
-    return copied
+    assert _starts(str(copied)), "no Python was found that an unprivileged user can start"
+    return str(copied)
 
 
 def as_nobody(command: list[str], folder: Path) -> subprocess.Popen:
