@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, check, engine, exercise_cells
 from mrtlab.show.exercises.grading import FunctionCheck, NumberCheck, show
 
-CHAPTERS = {str(n): getattr(engine, f"ch{n}").EXERCISES for n in range(1, 8)}
+CHAPTERS = {str(n): getattr(engine, f"ch{n}").EXERCISES for n in range(1, 9)}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 NUMBERS = [e for e in EXERCISES.values() if isinstance(e.check, NumberCheck)]
 FUNCTIONS = [e for e in EXERCISES.values() if isinstance(e.check, FunctionCheck)]
