@@ -76,6 +76,7 @@ def adapt(
     base = base_name(model)
     about = {
         "parts": {"folder": str(parts), "sha256": sha256_of(parts / PARTS)},
+        "source": said.get("source", {}).get("file"),
         "rule": said["rule"],
         "k": len(records),
         "examples": [sum(map(len, part)) for part in records],

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mrtlab.data.records import Prompt, Record
     from mrtlab.data.tasks import Question
 
+_TESTED = ("tests", "test_list", "entry_point")  # any of these fields makes a line a problem
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -27,6 +29,9 @@ class Asked:
         programs: whether answers are programs, so that kinds of algorithms can be told apart.
         questions: of a family, in the order of the prompts; empty for a file.
         reference: prompts with known right answers, as far as there are any.
+        reference_name: what these are, for people.
+
+    Use it in a `with`: a judge may have processes of its own.
     """
 
     name: str
@@ -35,6 +40,22 @@ class Asked:
     programs: bool = False
     questions: "Sequence[Question]" = ()
     reference: "Sequence[Record]" = field(default=())
+    reference_name: str = ""
+
+    def __enter__(self) -> "Asked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self.judge, "close"):
+            self.judge.close()
+
+    def verdicts(self, prompt: "Prompt", answers: Sequence[str]) -> list[bool] | None:
+        """Which answers are right; None if nobody knows."""
+        if self.judge is None:
+            return None
+        if hasattr(self.judge, "many"):
+            return [ruling.ok for ruling in self.judge.many(prompt, answers)]
+        return [self.judge(prompt, answer).ok for answer in answers]
 
 
 def asked_of_family(name: str, n: int, *, seed: int, split: Literal["train", "held_out"]) -> Asked:
@@ -58,24 +79,50 @@ def asked_of_family(name: str, n: int, *, seed: int, split: Literal["train", "he
         Record.of(question.text, list(dict.fromkeys(found.sample(question, 2, rng=rng)))) for question in questions
     ]
     prompts = [question.text for question in questions]
-    return Asked(name, prompts, FamilyJudge(questions), name == "programs", questions, reference)
+    from_family = "right answers to these prompts, drawn from the family"
+    return Asked(name, prompts, FamilyJudge(questions), name == "programs", questions, reference, from_family)
 
 
 def asked_of_file(path: Path) -> Asked:
-    """The prompts of a file; with their tests if they have any, and with their responses if they have some."""
-    return Asked(str(path), prompts_of(path), reference=_responses(path))
+    """The prompts of a file: as problems if the first line has tests, else with their responses if they have some."""
+    from mrtlab.data.records import RecordError
+    from mrtlab.data.records_io import read_jsonl
+
+    if path.suffix.lower() != ".jsonl":
+        return Asked(str(path), prompts_of(path))
+    try:
+        _, first = next(read_jsonl(path), ("", {}))
+        if any(name in first for name in _TESTED):
+            return _asked_problems(path)
+        records = _responses(path)
+    except RecordError as error:
+        fail(str(error), 2)
+    return Asked(str(path), prompts_of(path), reference=records, reference_name=f"the responses in {path}")
+
+
+def _asked_problems(path: Path) -> Asked:
+    """Problems with tests, and a judge that runs answers behind the guard; one sentence if there is no guard."""
+    from mrtlab.data.guard import GuardError
+    from mrtlab.data.problems import load_problems
+    from mrtlab.data.records import Record
+    from mrtlab.spa.problem_judge import ProblemJudge
+
+    problems = load_problems(path)
+    try:
+        judge = ProblemJudge(problems)
+    except ValueError as error:
+        fail(f"{path}: {error}", 2)
+    except GuardError as error:
+        fail(f"{path} has tests, and answers are run behind a guard or not at all. {error}", 1)
+    known = [Record.of(problem.question, [problem.solution]) for problem in problems if problem.solution]
+    prompts = [problem.question for problem in problems]
+    return Asked(str(path), prompts, judge, True, (), known, f"the solutions in {path}")
 
 
 def _responses(path: Path) -> "list[Record]":
     """The records of a file whose lines all have responses; else none."""
-    from mrtlab.data.records import RecordError
     from mrtlab.data.records_io import load_records, read_jsonl
 
-    if path.suffix.lower() != ".jsonl":
+    if not all(row.get("response") or row.get("responses") for _, row in read_jsonl(path)):
         return []
-    try:
-        if not all(row.get("response") or row.get("responses") for _, row in read_jsonl(path)):
-            return []
-        return load_records(path)
-    except RecordError as error:
-        fail(str(error), 2)
+    return load_records(path)

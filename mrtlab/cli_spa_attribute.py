@@ -206,13 +206,34 @@ def _check_out(out: Path, about: dict[str, Any]) -> None:
         if out.is_dir() and any(out.iterdir()):
             fail(f"{out} is not empty and holds no scores: give the name of another folder", 2)
         return
-    for name, now in about.items():
-        then = found.get(name)
-        if name in ("source", "queries") and isinstance(then, dict):
-            now, then = ({key: v for key, v in one.items() if key != "file"} for one in (now, then))
-        if now != then:
-            what = {"source": "data", "base": "model"}.get(name, name)
-            fail(f"{out} holds scores with another {what}: repeat what began them, or give another folder", 2)
+    if another := _difference(found, about):
+        fail(f"{out} holds scores with {another}: repeat what began them, or give another folder", 2)
+
+
+def _difference(found: dict[str, Any], about: dict[str, Any]) -> str:
+    """What is different in the run that a folder holds, in a few words; nothing if it is this one."""
+    for name, label in {"source": "other data", "queries": "other queries"}.items():
+        then, now = ({key: v for key, v in one.items() if key != "file"} for one in (found.get(name, {}), about[name]))
+        if then != now:
+            return f"{label}, {_named(found.get(name, {}))} instead of {_named(about[name])}"
+    if found.get("base") != about["base"] or found.get("adapter") != about["adapter"]:
+        before = found.get("adapter") or found.get("base")
+        return f"another --model, {before} instead of {about['adapter'] or about['base']}"
+    settings = found.get("settings") or {}
+    for name, now in (about["settings"] or {}).items():
+        if settings.get(name) != now:
+            return f"another --{name.replace('_', '-')}, {settings.get(name)} instead of {now}"
+    for name in ("features", "seed"):
+        if found.get(name) != about[name]:
+            return f"another --{name}, {found.get(name)} instead of {about[name]}"
+    return ""
+
+
+def _named(source: dict[str, Any]) -> str:
+    """A file by its name and fingerprint, or how many were drawn."""
+    if "file" not in source:
+        return f"{source.get('drawn')} drawn from the data"
+    return f"{source['file']} ({source['sha256'][:8]})"
 
 
 def _kept(out: Path) -> bool:

@@ -52,10 +52,13 @@ def told(what: str, *, options: Sequence[str] = (), memory: str, kept: Callable[
         memory: what to do if the GPU's is too small.
         kept: whether something was kept that the same command goes on from.
     """
+    from mrtlab.data.guard import GuardError
     from mrtlab.data.records import RecordError
 
     try:
         yield
+    except GuardError as error:
+        fail(str(error), 1)
     except RecordError as error:
         fail(str(error), 2)
     except ValueError as error:

@@ -33,14 +33,6 @@ EXAMPLES = examples(
     "mrtlab spa evaluate adapters --data problems.jsonl --n 4 --temperature 0.5 --answers answers.jsonl --json",
 )
 _READ = 256  # examples on which adapters are compared token by token
-_LABELS = {
-    "unique_share": "different / all",
-    "pair_share": "pairs that differ",
-    "distinct_right": "different right ones",
-    "vendi": "Vendi score",
-    "kinds": "effective algorithms",
-    "right_kinds": "of right answers",
-}
 
 
 def evaluate(
@@ -102,7 +94,8 @@ def evaluate(
     lm_needed("peft")
     asked = asked_of_file(data) if data else asked_of_family(family, questions, seed=seed, split="held_out")
     settings = {"n": n, "temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
-    with told(str(data or adapters), memory="lower --n or --max-new-tokens", kept=lambda: answers is not None):
+    memory = "lower --n or --max-new-tokens"
+    with asked, told(str(data or adapters), memory=memory, kept=lambda: answers is not None):
         kept = Answers.open(answers, _header(adapters, model, asked, against, settings))
         results = _results(folders, asked, model, against, warm, settings, device, kept)
         kept.close()
@@ -258,8 +251,7 @@ def _answered(
 
         def make(prompt: Any = prompt) -> dict[str, Any]:
             texts = draw(prompt)
-            judge = asked.judge
-            return {"answers": texts, "passed": [bool(judge(prompt, text).ok) for text in texts] if judge else None}
+            return {"answers": texts, "passed": asked.verdicts(prompt, texts)}
 
         rows.append(kept.take(arm, place, make))
         count(arm, place + 1, total)
@@ -279,9 +271,7 @@ def _kl(network: Any, tokenizer: Any, names: list[str], asked: Asked, arm: "Arm"
 
     if len(names) < 2:
         return None
-    records, text = list(asked.reference), "right answers to these prompts, drawn from the family"
-    if records and not asked.questions:
-        text = f"the responses in {asked.name}"
+    records, text = list(asked.reference), asked.reference_name
     if not records:
         text = "the adapters' own answers to these prompts"
         given = zip(asked.prompts, arm.answers, strict=True)
@@ -307,18 +297,21 @@ def _then(adapters: Path, results: dict[str, Any]) -> list[str]:
     said = []
     if isinstance(prompt, str) and len(prompt) <= 80 and "\n" not in prompt:
         said.append(f"mrtlab spa sample {shlex.quote(prompt)} --adapters {name}")
-    if results["rule"] != "seeds":
-        said.append("mrtlab spa partition data.jsonl --rule seeds --out control  # the control: do parts matter?")
+    source = note_of(adapters).get("source")
+    if results["rule"] != "seeds" and source:
+        again = f"mrtlab spa partition {shlex.quote(source)} --k {results['k']} --rule seeds --out control"
+        said.append(f"{again}  # the control: do the parts matter, or the seeds alone?")
     return said
 
 
 def _print(results: dict[str, Any], report: Path | None, answers: Path | None) -> None:
+    from mrtlab.show.spa_report import LABELS
     from mrtlab.spa.compare import band_text, measures_of
 
     arms = results["arms"]
     columns = ("measured", *(f"{arm['name']},\nat {arm['temperature']:g}" for arm in arms))
     rows = [
-        [_LABELS.get(name, name), *(band_text(arm["numbers"].get(name)) for arm in arms)] for name in measures_of(arms)
+        [LABELS.get(name, name), *(band_text(arm["numbers"].get(name)) for arm in arms)] for name in measures_of(arms)
     ]
     source = results["source"]
     asked = f"{counted(source['prompts'], 'prompt')} of {source['name']}, {arms[0]['answers']} answers to each"

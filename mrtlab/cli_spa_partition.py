@@ -146,6 +146,8 @@ def _source(path: Path, rule: str, queries: Path | None) -> _Source:
             fail(f"--queries is for a .jsonl file; {path} has its own: leave it out", 2)
         scored = load_scores(path)
         return _Source(path, scored.records, scored.queries, scored)
+    if not path.exists():
+        fail(f"there is no {path}: give a folder of scores, or a .jsonl file", 2)
     if rule not in _ON_DATA:
         fail(
             f"--rule {rule} needs scores, and {path} is no folder of them: make one with `mrtlab spa attribute`, or "
@@ -178,7 +180,7 @@ def _rows(found: _Source, rule: str, score: str) -> "np.ndarray | None":
 def _parted(found: _Source, rule: str, score: str, k: int, seed: int, draws: int) -> "tuple[dict[str, Any], Files]":
     """The parts by a rule, what there is to say about them, and the records of each file."""
     from mrtlab.spa.adapters import part_records
-    from mrtlab.spa.rules import firmness, make_parts
+    from mrtlab.spa.rules import alike_queries, firmness, make_parts
 
     n = sum(map(len, found.records))
     if k > n:
@@ -199,6 +201,7 @@ def _parted(found: _Source, rule: str, score: str, k: int, seed: int, draws: int
             {"file": f"part-{part}.jsonl", "examples": sizes[part], "prompts": len(parts[part]), "query": query}
             for part, query in enumerate(_query_texts(found, made))
         ],
+        "alike": [] if rows is None else [list(pair) for pair in alike_queries(rows, made.queries)],
         "part_of_example": made.partition.part.tolist(),
     }
     return content, {f"part-{part}.jsonl": records for part, records in enumerate(parts)}
@@ -228,7 +231,7 @@ def _control(found: _Source, k: int) -> "tuple[dict[str, Any], Files]":
     n = sum(map(len, found.records))
     part = {"file": ALL, "examples": n, "prompts": len(found.records), "query": None}
     content = {"sentence": sentence_of(SEEDS), "balance": 1.0, "firmness": None, "parts": [part] * k}
-    return content | {"part_of_example": None}, {ALL: found.records}
+    return content | {"alike": [], "part_of_example": None}, {ALL: found.records}
 
 
 def _write(out: Path, content: dict[str, Any], files: "Files") -> None:
@@ -257,6 +260,9 @@ def _print(out: Path, content: dict[str, Any]) -> None:
     typer.echo(f"Balance: the largest part has {content['balance']:.1f} times the examples of the smallest.")
     if content["balance"] >= _LOPSIDED:
         typer.echo("         Adapters of small parts see the same examples often; --rule influence-even evens out.")
+    if content["alike"]:
+        pairs = ", ".join(f"{one} and {other}" for one, other in content["alike"])
+        typer.echo(f"Alike:   parts {pairs} have queries that help the same examples; other queries would part better.")
     if firm := content["firmness"]:
         queries = f", of the queries {firm['queries']:.0%}" if "queries" in firm else ""
         typer.echo(

@@ -93,9 +93,9 @@ def synthesize(
     except ValueError as error:
         fail(str(error), 2)
     asked = asked_of_file(prompts) if prompts else asked_of_family(family, n_prompts, seed=seed, split="train")
-    source = _source(asked, model, device)
     memory = "lower --n or --max-new-tokens"
-    with told(str(prompts or family), memory=memory, kept=record.is_file):
+    with asked, told(str(prompts or family), memory=memory, kept=record.is_file):
+        source = _source(asked, model, device)
         with stoppable() as stopped, counting(stopped) as report:
             made = make(
                 source, asked.prompts, record, settings=settings, judge=asked.judge,

@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-:root { --ink: #1a1a1a; --single: #b84f00; --multi: #0072b2; --grey: #6b6b6b; --line: #e4e4e4; --page: #fff; }
+:root { --ink: #1a1a1a; --single: #b84f00; --multi: #0072b2; --grey: #6b6b6b; --line: #e4e4e4; --page: #fff;
+  --orange: #e69f00; --green: #009e73; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #f0f0f0; --single: #ff8a47; --multi: #5ab4e6; --grey: #a5a5a5; --line: #3a3a3a; --page: #161616; }
 }
@@ -34,6 +35,11 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 .bars .track { display: flex; height: .85rem; background: var(--line); }
 .bars i { display: block; height: 100%; } .bars i.multi { background: var(--multi); }
 .bars i.between { background: var(--grey); } .bars i.single { background: var(--single); }
+.bars i.orange { background: var(--orange); } .bars i.green { background: var(--green); }
+.bars i.ink { background: var(--ink); } circle.ink { fill: var(--ink); } circle.between { fill: var(--grey); }
+circle.orange { fill: var(--orange); } circle.green { fill: var(--green); }
+.whisker { stroke: var(--grey); opacity: .6; } rect.heat { fill: var(--multi); }
+td.said { white-space: pre-wrap; text-align: left; } th.said { text-align: left; }
 """
 
 
@@ -85,7 +91,7 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[float, str]], str]], *, top: f
     """Horizontal bars with words at both ends.
 
     Args:
-        rows: name, parts (length and colour class: multi, single or between), and the words at the end.
+        rows: name, parts (length and colour class: multi, single, between, orange, green or ink), words at the end.
         top: the length that fills the width.
         alt: what the drawing shows, for someone who does not see it.
     """

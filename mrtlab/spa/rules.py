@@ -146,6 +146,22 @@ def firmness(made: Made, rule: str, rows: Rows | None, *, k: int, seed: int = 0,
     return found
 
 
+def alike_queries(rows: Rows, queries: Sequence[int], *, least: float = 0.9) -> list[tuple[int, int]]:
+    """Pairs of parts whose queries score the examples almost alike, so that their arg max is close to a toss.
+
+    Args:
+        rows: (n, m) scores.
+        queries: places of the queries of the parts, part by part.
+        least: correlation of two columns from which on they count as alike.
+
+    >>> alike_queries(np.array([[0.0, 0.0, 3.0], [1.0, 2.0, 0.0], [2.0, 4.0, 3.0]]), [0, 1, 2])
+    [(0, 1)]
+    """
+    chosen = standardised(rows[:, list(queries)])
+    alike = chosen.T @ chosen / len(chosen)
+    return [(i, j) for i, j in zip(*map(np.ndarray.tolist, np.nonzero(np.triu(alike >= least, 1))), strict=True)]
+
+
 def texts_of(records: Sequence[Record]) -> list[str]:
     """Every example, prompt and response, as one text: what BM25+ and embeddings read.
 

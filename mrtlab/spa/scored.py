@@ -227,12 +227,12 @@ def load_scores(folder: Path) -> Scored:
         raise ValueError(f"{folder} holds scores that are not finished: repeat the command that began them")
     for name, digest in about["files"].items():
         if not (folder / name).is_file() or _sha256(folder / name) != digest:
-            raise ValueError(f"{folder / name} is missing, or not what it was: attribute anew in another folder")
+            raise ValueError(f"{folder / name} is missing, or not what it was: repeat the command that made it")
     try:
         with np.load(folder / TABLES, allow_pickle=False) as tables:
             scores = {name: tables[name] for name in METHODS}
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{folder / TABLES} is damaged ({error}): attribute anew in another folder") from None
+        raise ValueError(f"{folder / TABLES} is damaged ({error}): repeat the command that made it") from None
     return Scored(folder, load_records(folder / DATA), load_records(folder / QUERIES), scores, about)
 
 
