@@ -83,7 +83,7 @@ def test_cells_of_one_question_hold_every_answer(results):
     answers = [answer for answer, ok in zip(shown["answers"], shown["right"], strict=True) if ok]
     assert len(set(zip(fills, answers, strict=True))) == len(set(fills)) == len(set(answers)) == 5  # a tint for each
     assert set(columns["seeds"].marker.color) == {theme.tint(theme.SINGLE, 0.12)}
-    assert "dealt give five different right answers, seeds one" in about(fig)["claim"]
+    assert "to one question: dealt five, seeds one" in about(fig)["claim"]
     for one in results["shown"][0]["arms"].values():
         one |= {"answers": ["def f(x): return x + x"] * 8, "right": [True] * 8}
     assert "one different right, whatever" in about(ch8.side_by_side(results))["claim"]

@@ -53,13 +53,14 @@ def side_by_side(results: Mapping[str, Any], *, question: int = 0, arms: Sequenc
         texts = [answer.split("return ")[-1] for answer in answers]
         colours, lines = zip(*_tints(ARMS[arm].colour, texts, right), strict=True)
         fig.add_bar(
-            x=[1] * k, y=list(range(1, k + 1)), base=place, orientation="h", width=0.86,
+            x=[0.94] * k, y=list(range(1, k + 1)), base=place + 0.03, orientation="h", width=0.86,
             marker={"color": colours, "line": {"color": lines, "width": 1}},
             text=[_cell(text, ok) for text, ok in zip(texts, right, strict=True)], textposition="inside",
             insidetextanchor="middle", textangle=0, textfont={"size": 12, "color": INK}, customdata=answers,
             hovertemplate=f"{named(arm)}, adapter %{{y}}<br>%{{customdata}}<extra></extra>",
         )  # fmt: skip
-        label(fig, tagged(arm), x=place + 0.5, y=1.01, colour=INK, xref="x", yref="paper", xanchor="center",
+        head = tagged(arm, f"<br>{named(arm)}")
+        label(fig, head, x=place + 0.5, y=1.01, colour=INK, xref="x", yref="paper", xanchor="center",
               yanchor="bottom")  # fmt: skip
         rows += [[named(arm), i, text, "yes" if ok else "no"]
                  for i, (text, ok) in enumerate(zip(texts, right, strict=True), start=1)]  # fmt: skip
@@ -107,11 +108,13 @@ def _different(one: Mapping[str, Any]) -> int:
 def _side_claim(different: Mapping[str, int], k: int) -> str:
     """The arms with the most and the fewest different right answers to this question."""
     most, least = max(different, key=different.__getitem__), min(different, key=different.__getitem__)
-    asked = f"One question, {spoken(k)} adapters"
     if different[most] == different[least]:
-        return f"{asked}: {spoken(different[most])} different right, whatever they learned from"
-    return f"{asked}: {named(most)} give {spoken(different[most])} different right answers, {named(least)} " + spoken(
-        different[least]
+        return (
+            f"One question, {spoken(k)} adapters: {spoken(different[most])} different right, whatever they learned from"
+        )
+    return (
+        f"Different right answers of {spoken(k)} adapters to one question: {named(most)} {spoken(different[most])}, "
+        f"{named(least)} {spoken(different[least])}"
     )
 
 
@@ -145,7 +148,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     ends = [one[name] for one in (*arms.values(), *heat.values()) for name in ("pass@1", "distinct_right")]
     low, high = min(v["lo"] for v in ends[::2]), max(v["hi"] for v in ends[::2])
     top = 1.04 * max(v["hi"] for v in ends[1::2])
-    room = 0.42 * (high - low)
+    room = 0.46 * (high - low)
     some = [arm for arm in arms if arm not in LONE]
     beside(
         fig,
@@ -160,7 +163,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
         label(fig, f"T = {t}", x=one["pass@1"]["mean"], y=one["distinct_right"]["mean"], colour=INK, xanchor="right",
               yanchor="top", xshift=-4, yshift=-3)  # fmt: skip
     fig.update_xaxes(title="pass@1", range=[low - 0.03 * (high - low), high + room], showgrid=True,
-                     tickvals=[t / 10 for t in range(11) if low <= t / 10 <= high], tickformat=".1f")  # fmt: skip
+                     tickvals=_tenths(low, high), tickformat=".1f")  # fmt: skip
     fig.update_yaxes(title=f"different right answers of {spoken(k)}", range=[0, top])
     matched = {arm: results["less_one"]["programs"][arm][GREEDY]["matched"]["distinct_right"] for arm in some}
     return present(
@@ -185,6 +188,12 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
         artifact=ADAPTERS,
         height=460,
     )  # fmt: skip
+
+
+def _tenths(low: float, high: float) -> list[float]:
+    """Round numbers of an axis that has labels to its right: six at most."""
+    step = 1 if high - low < 0.55 else 2
+    return [t / 10 for t in range(0, 11, step) if low <= t / 10 <= high]
 
 
 def _said(name: str, one: Mapping[str, Any]) -> str:
@@ -232,7 +241,7 @@ def arms(results: Mapping[str, Any]) -> go.Figure:
                four(found[arm]["pair_share"])[0]] for arm in order],
         artifact=ADAPTERS,
         height=_height(order),
-    ).update_layout(margin_t=84)  # fmt: skip
+    ).update_layout(margin_t=84, margin_b=30)  # fmt: skip
 
 
 def _panels(
@@ -259,13 +268,14 @@ def _from_zero(fig: go.Figure, found: Mapping[str, Any], measures: Sequence[str]
 
 def _to_one(fig: go.Figure, found: Mapping[str, Any], measures: Sequence[str], *, after: int = 0) -> None:
     """Panels of shares after some others share an axis that ends at 1."""
-    low = max(0.0, min(one[name]["lo"] for one in found.values() for name in measures) - 0.03)
+    low = min(one[name]["lo"] for one in found.values() for name in measures)
+    low = max(low - 0.1 * (1 - low), -0.1)
     for col in range(after + 1, after + len(measures) + 1):
         fig.update_xaxes(range=[round(low, 3), 1.02], showgrid=True, nticks=4, row=1, col=col)
 
 
 def _height(order: Sequence[str]) -> int:
-    return 130 + 32 * len(order)
+    return 100 + 36 * len(order)
 
 
 def _readout(results: Mapping[str, Any]) -> str:
@@ -318,18 +328,18 @@ def passes(results: Mapping[str, Any]) -> go.Figure:
         rows=[[named(arm), *(v for m in measures for v in four(found[arm][m]))] for arm in order],
         artifact=ADAPTERS,
         height=_height(order),
-    ).update_layout(margin_t=84)  # fmt: skip
+    ).update_layout(margin_t=84, margin_b=30)  # fmt: skip
 
 
 def _passes_claim(cold: Mapping[str, Mapping[str, float]], few: int) -> str:
     """For how many kinds of parts one right of a few is clearly likelier than with one cold adapter."""
     above = sum(v["lo"] > 0 for v in cold.values())
-    than = f"one right of {spoken(few)} likelier than one adapter does"
+    what = f"a right answer among {spoken(few)}"
     if above == len(cold):
-        return f"All kinds of parts make {than}"
+        return f"All kinds of parts make {what} likelier than one adapter does"
     if not above:
-        return f"No parts make {than}, clearly"
-    return f"{spoken(above).capitalize()} of {spoken(len(cold))} kinds of parts make {than}"
+        return f"No parts make {what} clearly likelier than one adapter does"
+    return f"{spoken(above).capitalize()} of {spoken(len(cold))} kinds of parts make {what} likelier than one adapter"
 
 
 def kinds(results: Mapping[str, Any]) -> go.Figure:
@@ -358,7 +368,7 @@ def kinds(results: Mapping[str, Any]) -> go.Figure:
         rows=[[named(arm), *four(found[arm]["distinct_right"]), *four(found[arm]["right_kinds"])] for arm in order],
         artifact=ADAPTERS,
         height=_height(order),
-    ).update_layout(margin_t=84)  # fmt: skip
+    ).update_layout(margin_t=84, margin_b=30)  # fmt: skip
 
 
 def _kinds_claim(found: Mapping[str, Any]) -> str:

@@ -68,7 +68,6 @@ ARMS = {
     "dealt": Arm("dealt", DEALT, "star", "★"),
 }
 LONE = ("one", "base", "asked")  # one model, drawn from K times
-CHANCE = ("random", "dealt")  # rules that look at no query and no gradient
 
 
 def named(arm: str) -> str:

@@ -15,6 +15,7 @@ from mrtlab.show.figures.ch8_arms import (
     DECODE,
     DOMAINS,
     SHARE,
+    beside,
     dots,
     four,
     greedy,
@@ -48,7 +49,8 @@ def domains(results: Mapping[str, Any]) -> go.Figure:
              col=panel % 2 + 1)  # fmt: skip
         heading(fig, DOMAINS[domain], panel=panel + 1)
     top = max(found[domain][arm]["pair_share"]["hi"] for domain in there for arm in order)
-    fig.update_xaxes(range=[0, round(min(1.05 * top, 1.03), 3)], showgrid=True, nticks=5, tickformat=".0%")
+    fig.update_xaxes(range=[-0.03, round(min(1.05 * top, 1.03), 3)], showgrid=True, nticks=4, tickangle=0,
+                     tickformat=".0%")  # fmt: skip
     fig.update_xaxes(title="pairs that differ", row=-(-len(there) // 2))
     fig.update_yaxes(range=[0.4 - len(order), 0.6], tickvals=list(heights.values()),
                      ticktext=[named(arm) for arm in order])  # fmt: skip
@@ -105,6 +107,7 @@ def apart(results: Mapping[str, Any]) -> go.Figure:
         some = {arm: (kl[arm][k], here[arm]["pair_share"]) for arm in ACROSS if k in kl.get(arm, {})}
         points[domain] = dict(sorted(some.items(), key=lambda item: item[1][0]["mean"]))
     fig = go.Figure()
+    ends: list[tuple[str, float, float]] = []
     for dash, (domain, some) in zip(_DASHES, points.items(), strict=False):
         x, y = ([pair[i] for pair in some.values()] for i in (0, 1))
         fig.add_scatter(
@@ -119,16 +122,16 @@ def apart(results: Mapping[str, Any]) -> go.Figure:
                 marker={"color": colour, "size": 9, "symbol": ARMS[arm].symbol},
                 hovertemplate=f"{_plain(domain)}, {named(arm)}: %{{x}} nats, %{{y:.0%}}<extra></extra>",
             )  # fmt: skip
-        a, b = x[-1]["mean"], y[-1]["mean"]
-        label(fig, DOMAINS[domain], x=_log10(a), y=b, colour=INK, xanchor="left", xshift=9, align="left")
+        ends.append((DOMAINS[domain], _log10(x[-1]["mean"]), y[-1]["mean"]))
     arms = [arm for arm in ACROSS if any(arm in some for some in points.values())]
     for i, arm in enumerate(arms):
         label(fig, tagged(arm), x=(i % 3) / 3, y=1.17 - 0.055 * (i // 3), colour=INK, xref="paper", yref="paper")
     means = [pair[0]["mean"] for some in points.values() for pair in some.values()]
-    fig.update_xaxes(title="KL between adapters (nats per token, log axis)", type="log", dtick=1,
+    fig.update_xaxes(title="KL (nats per token, log axis)", type="log", dtick=1,
                      range=[_log10(min(means)) - 0.15, _log10(max(means)) + 0.75])  # fmt: skip
     top = max(pair[1]["hi"] for some in points.values() for pair in some.values())
-    fig.update_yaxes(title="pairs that differ", range=[0, round(min(1.03, 1.05 * top), 3)], tickformat=".0%")
+    beside(fig, ends, x=_log10(max(means)) + 0.12, gap=0.1 * top, span=(0.05 * top, 1.02 * top))
+    fig.update_yaxes(title="pairs that differ", range=[-0.02, round(min(1.03, 1.05 * top), 3)], tickformat=".0%")
     ranks = {d: _rank(some) for d, some in points.items()}
     return present(
         fig,
@@ -263,7 +266,7 @@ def cost(results: Mapping[str, Any]) -> go.Figure:
     for place, v in enumerate(({"mean": 1.0, "hi": 1.0}, *ratios.values())):
         label(fig, f"<b>{v['mean']:.1f}</b>" if place else "<b>1</b>", x=v["hi"], y=place, colour=INK, xshift=7)
     top = max(1.0, *(v["hi"] for v in ratios.values()))
-    fig.update_xaxes(title="CPU time over that of one stacked batch", range=[0, round(1.15 * top, 2)])
+    fig.update_xaxes(title="CPU time, one batch = 1", range=[0, round(1.15 * top, 2)])
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return present(
         fig,

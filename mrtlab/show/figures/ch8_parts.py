@@ -46,7 +46,7 @@ def sizes(results: Mapping[str, Any]) -> go.Figure:
     for end in ("smallest", "largest"):
         dots(fig, {arm: found[arm][end] for arm in order}, heights, size=7 if end == "smallest" else 10)
     fig.add_vline(x=1, line={"color": INK, "width": 1.2, "dash": "dot"})
-    label(fig, "even", x=1, y=0.5, colour=INK, xanchor="center", yanchor="bottom")
+    label(fig, "even", x=1, y=0.5, colour=INK, xshift=5, yanchor="bottom")
     ends = [one[end]["hi"] for one in found.values() for end in ("smallest", "largest")]
     fig.update_xaxes(title="part over an even one", range=[-0.05, round(1.04 * max(*ends, 1.1), 3)], showgrid=True)
     fig.update_yaxes(tickvals=list(heights.values()), ticktext=[tick(arm) for arm in order],
@@ -65,7 +65,7 @@ def sizes(results: Mapping[str, Any]) -> go.Figure:
         columns=["rule", "largest part", "95 % from", "to", "smallest part", "95 % from", "to"],
         rows=[[named(arm), *four(found[arm]["largest"]), *four(found[arm]["smallest"])] for arm in order],
         artifact=ADAPTERS,
-        height=130 + 32 * len(order),
+        height=130 + 36 * len(order),
     )  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def _sizes_claim(found: Mapping[str, Any], last: str) -> str:
 def agreement(results: Mapping[str, Any]) -> go.Figure:
     """How far the parts by any two rules agree beyond chance: a square for each pair of rules.
 
-    Beyond chance: (a − c)/(1 − c), a the share of pairs of the data in the same part, c that of one partition with the
-    other shuffled.
+    Beyond chance: (a − c)/(1 − c), a the share of the data in the same part after the best matching of names of parts,
+    c that share for one partition and the other shuffled.
 
     Args:
         results: of `spa_adapters`.
@@ -173,7 +173,7 @@ def temperature(results: Mapping[str, Any]) -> go.Figure:
         )  # fmt: skip
         fig.update_yaxes(range=[round(low, 3), round(high, 3)], row=row)
         heading(fig, title, panel=row)
-    fig.update_xaxes(range=[-0.03, 1.42], tickvals=[0, 0.1, 0.3, 0.5, 0.7, 1])
+    fig.update_xaxes(range=[-0.03, 1.58], tickvals=[0, 0.1, 0.3, 0.5, 0.7, 1])
     fig.update_xaxes(title="temperature", row=2)
     several = {arm: line for arm, line in heat.items() if arm != "one"}
     return present(
