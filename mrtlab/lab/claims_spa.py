@@ -5,15 +5,18 @@ leaves open, stated so that they can fail, SPA-13 is ours. A letter behind an id
 by a model of 1.7 million weights from itself: 512 pairs, where the paper has 75,000 and a model of 7 billion.
 """
 
+from mrtlab.lab import claims_spa_remarks as remarks
 from mrtlab.lab import claims_spa_rules as rules
-from mrtlab.lab.verdicts import Claim, Rule
+from mrtlab.lab.verdicts import Claim, Remark, Rule
 
 PAPER = "wen2024spa"
 ADAPTERS, SHARE, DECODE = "spa_adapters", "spa_share", "spa_decode"
 _OPEN = " (A question that the paper leaves open.)"
 
 
-def _claim(number: str, title: str, statement: str, test: str, experiment: str, rule: Rule) -> Claim:
+def _claim(
+    number: str, title: str, statement: str, test: str, experiment: str, rule: Rule, remark: Remark | None = None
+) -> Claim:
     """One of chapter 8, on the embedded model."""
     return Claim(
         id=f"SPA-{number}",
@@ -25,6 +28,7 @@ def _claim(number: str, title: str, statement: str, test: str, experiment: str, 
         test=test,
         experiment=experiment,
         rule=rule,
+        remark=remark,
     )
 
 
@@ -38,6 +42,7 @@ CLAIMS = (
         "pass@1 by execution, held-out wordings.",
         ADAPTERS,
         rules.beats_one,
+        remarks.pairs_by_other_scores,
     ),
     _claim(
         "01b",
@@ -47,6 +52,7 @@ CLAIMS = (
         "One adapter at five temperatures, a straight line between them, seed by seed.",
         ADAPTERS,
         rules.beats_one_matched,
+        remarks.matched_by_other_scores,
     ),
     _claim(
         "02",
@@ -55,6 +61,7 @@ CLAIMS = (
         "pass@5 of eight answers, unbiased.",
         ADAPTERS,
         rules.pass_at_five,
+        remarks.passes_by_other_scores,
     ),
     _claim(
         "03",
@@ -130,6 +137,7 @@ CLAIMS = (
         "The same number of steps for all; K seeds on all the data are the control that the paper lacks.",
         ADAPTERS,
         rules.only_seeds,
+        remarks.different_by_other_scores,
     ),
     _claim(
         "12",
