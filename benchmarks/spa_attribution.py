@@ -53,14 +53,14 @@ much of Fisher's."""
 
 READING = """**How to read it.** The embedded model ({model:.3g} million weights), an adapter of rank {rank} on all
 linear layers ({p:,} numbers in a gradient), trained twice over {n:,} pairs of a programming task and a short program,
-{tokens} tokens in the mean; {m} queries. Times are CPU times at 1 thread of one run each, in one process, the pass and
-the reference's loop in turn; *per 1,000 examples* is what was measured, scaled by n where n is not 1,000. *Memory* is
-the largest resident memory above what was there before; a file that is mapped counts as it is touched. *Exact*:
-Fisher's dual form over whole gradients, damping {damping:g} of the mean diagonal, the default. *Rank correlation*:
-Spearman's over examples, mean over queries. *Reference DataInf*: written from its formula the way its authors' scripts
-go about it, a pass for each example, a dictionary of matrices for each, loops over queries and examples; single
-precision. *LiSSA*: one example a step, damping {lam:g}, λ in absolute terms; scale and steps as said. Its time is that
-of {pace} steps times their number; its ranking is from a walk."""
+{tokens} tokens in the mean; {m} queries. Times are CPU times at 1 thread of one run each, in one process, one after
+the other; *per 1,000 examples* is what was measured, times 1000/n, which is too little for the dual form (n²).
+*Memory* is the largest resident memory above what was there before; a file that is mapped counts as it is touched.
+*Exact*: Fisher's dual form over whole gradients, damping {damping:g} of the mean diagonal, the default. *Rank
+correlation*: Spearman's over examples, mean over queries. *Reference DataInf*: written from its formula the way its
+authors' scripts go about it, a pass for each example, a dictionary of matrices for each, loops over queries and
+examples; single precision. *LiSSA*: one example a step, damping {lam:g}, λ in absolute terms; scale and steps as said.
+Its time is that of {pace} steps times their number; its ranking is from a walk."""
 
 
 @dataclass(frozen=True, eq=False)
