@@ -1,7 +1,7 @@
 """What the arms of chapter 8 add up to: right answers, different answers, adapters apart, and parts; all over seeds."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,9 @@ def _domain(tables: Tables, domain: str) -> dict[str, Any]:
     for (where, arm, k, temperature), rows in tables.items():
         if where != domain:
             continue
-        here = {name: over_seeds(_column(rows, name)) for name in rows[0]}
+        # A part that is empty in one seed leaves it an answer less, and with it another pass@k: what all seeds have.
+        shared = [name for name in rows[0] if all(name in row for row in rows)]
+        here = {name: over_seeds(_column(rows, name)) for name in shared}
         less = {}
         for other in BASELINE:
             beside = tables.get((domain, other, k, temperature))
@@ -143,14 +145,28 @@ def _matched(
 ) -> Float[np.ndarray, "seeds"]:
     """A measure of one adapter at the temperature at which its pass@1 is that of `rows`, seed by seed.
 
-    Between temperatures the line is straight; above the best pass@1 stands the coldest adapter, below the worst the
-    hottest.
+    Between neighbouring temperatures the line is straight; of several that have that pass@1 the one with the largest
+    measure counts, in favour of one adapter. Above the best and below the worst pass@1 stands the nearest.
     """
     found = []
     for seed, row in enumerate(rows):
-        curve = sorted((one[t][seed]["pass@1"], one[t][seed][name]) for t in one)
-        found.append(np.interp(row["pass@1"], *zip(*curve, strict=True)))
+        curve = [(one[t][seed]["pass@1"], one[t][seed][name]) for t in sorted(one)]
+        found.append(_along(curve, row["pass@1"]))
     return np.array(found)
+
+
+def _along(curve: Sequence[tuple[float, float]], right: float) -> float:
+    """The largest height of a broken line over a place, or that of its nearest corner.
+
+    >>> _along([(0.75, 1.0), (0.25, 2.0), (0.5, 4.0)], 0.375), _along([(0.75, 1.0), (0.25, 2.0)], 0.9)
+    (3.0, 1.0)
+    """
+    met = [
+        float(np.interp(right, *zip(*sorted(ends), strict=True)))
+        for ends in pairwise(curve)
+        if min(ends)[0] <= right <= max(ends)[0]
+    ]
+    return max(met) if met else min(curve, key=lambda corner: abs(corner[0] - right))[1]
 
 
 def _kls(outcomes: Sequence[Outcome], domain: str, main: int) -> dict[str, dict[str, list[float]]]:
