@@ -43,7 +43,7 @@ def _by_other_scores(results: Mapping[str, Any], measure: str, words: str) -> st
         f"{_greedy(results, arm)['pass@1']['mean']:.3f}"
         for arm, name in _OTHERS.items()
     ]
-    return f"The rule takes Fisher scores. {'; '.join(parts).capitalize()}."
+    return f"The rule takes Fisher scores; {', '.join(parts)}."
 
 
 def _greedy(results: Mapping[str, Any], arm: str) -> Any:

@@ -1,8 +1,8 @@
 """Chapter 8, what K adapters cost to ask: all in one batch, one after another, and as peft mixes them.
 
-CPU time of the same greedy answers, the three ways in turn, round after round; rounds stand in for seeds, and each
-draws other adapters and other questions. Answers end where they end and are cut at 24 tokens; a batch goes on until
-its last answer is over.
+CPU time of the same greedy answers, one question after another, the three ways in turn, round after round; rounds
+stand in for seeds, and each draws other adapters and other questions. Answers end where they end and are cut at 24
+tokens; a batch goes on until its last answer is over.
 """
 
 import time
@@ -90,7 +90,7 @@ def _adapted(seed: int) -> tuple[Any, Any, list[str]]:
 def _stacked(model: Any, tokenizer: Any, prompts: Sequence[str], names: Sequence[str]) -> list[list[str]]:
     from mrtlab.spa.stacked import sample_each
 
-    found = sample_each(model, tokenizer, prompts, adapters=names, seed=0, max_new_tokens=LENGTH)
+    found = sample_each(model, tokenizer, prompts, adapters=names, seed=0, max_new_tokens=LENGTH, batch=1)
     return [[answer for (answer,) in some] for some in found]
 
 
