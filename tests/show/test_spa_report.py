@@ -128,4 +128,4 @@ def test_many_adapters_get_a_map_without_numbers_in_its_squares():
     drawn = page[page.index('aria-label="Map of 12') :]
     drawn = drawn[: drawn.index("</svg>")]
     assert drawn.count('class="heat"') == k * (k - 1)
-    assert "0.062" not in drawn
+    assert ">0.062<" not in drawn  # the sentence that stands for the map may name it
