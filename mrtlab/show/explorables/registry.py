@@ -9,6 +9,7 @@ from mrtlab.show.explorables import (
     twins_bins,
     twins_budget,
     twins_crossover,
+    twins_parts,
     twins_race,
     twins_selection,
     twins_target,
@@ -307,6 +308,24 @@ REGISTRY: dict[str, Entry] = {
         edges=twins_target.EDGES,
         examples=twins_target.EXAMPLES,
         given=twins_target.given,
+    ),
+    "parts": Entry(
+        module="parts.js",
+        title="Drag a query, and pairs change hands. How even the parts are depends on what you do to the scores.",
+        caption="Marks: training pairs, where their gradients point; close marks are mostly one program. Lettered: "
+        "queries, yours to drag. A pair’s score is its product with the query, and the largest score has it.",
+        controls=(
+            Control(key="k", label="Queries, K", min=2, max=len(twins_parts.LETTERS), step=1, default=8),
+            Control.of(*twins_parts.HOW, key="how", label="Scores", default="raw"),
+            replace(Control.text(key="at", label="Places of the queries", default="", length=100), hidden=True),
+        ),
+        compute=twins_parts.parts,
+        sentence=twins_parts.parts_sentence,
+        alt=twins_parts.parts_alt,
+        table=twins_parts.parts_table,
+        edges=twins_parts.EDGES,
+        examples=twins_parts.EXAMPLES,
+        given=twins_parts.given,
     ),
 }
 
