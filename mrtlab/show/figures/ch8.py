@@ -141,13 +141,14 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
         colour = ARMS[arm].colour
         fig.add_scatter(
             x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", error_x=interval([x], colour),
-            error_y=interval([y], colour), cliponaxis=False, marker={"color": colour, "size": 10,
+            error_y=interval([y], colour), marker={"color": colour, "size": 10,
             "symbol": ARMS[arm].symbol, "line": {"color": colour, "width": 1.5}},
             hovertemplate=named(arm) + ": pass@1 %{x}, %{y} different right<extra></extra>",
         )  # fmt: skip
-    ends = [one[name] for one in (*arms.values(), *heat.values()) for name in ("pass@1", "distinct_right")]
-    low, high = min(v["lo"] for v in ends[::2]), max(v["hi"] for v in ends[::2])
-    top = 1.04 * max(v["hi"] for v in ends[1::2])
+    shown = [*arms.values(), *heat.values()]  # the axes hold every mean; an interval may be cut
+    means = {name: [one[name]["mean"] for one in shown] for name in ("pass@1", "distinct_right")}
+    low, high = min(means["pass@1"]) - 0.05, min(1.01, max(means["pass@1"]) + 0.03)
+    top = min(1.04 * max(one["distinct_right"]["hi"] for one in shown), 1.4 * max(means["distinct_right"]))
     room = 0.46 * (high - low)
     some = [arm for arm in arms if arm not in LONE]
     beside(
@@ -157,8 +158,8 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     )  # fmt: skip
     for arm in ("base", "asked"):
         if arm in arms:
-            label(fig, named(arm), x=arms[arm]["pass@1"]["mean"], y=arms[arm]["distinct_right"]["lo"], colour=GREY,
-                  xanchor="center", yanchor="top", yshift=-4)  # fmt: skip
+            label(fig, named(arm), x=arms[arm]["pass@1"]["mean"], y=arms[arm]["distinct_right"]["mean"], colour=GREY,
+                  xanchor="right", yanchor="bottom", xshift=-5, yshift=4)  # fmt: skip
     for t, one in heat.items():
         label(fig, f"T = {t}", x=one["pass@1"]["mean"], y=one["distinct_right"]["mean"], colour=INK, xanchor="right",
               yanchor="top", xshift=-4, yshift=-3)  # fmt: skip

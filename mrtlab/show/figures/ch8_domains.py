@@ -23,7 +23,7 @@ from mrtlab.show.figures.ch8_arms import (
     named,
     tagged,
 )
-from mrtlab.show.figures.theme import GREY, INK, MULTI, label, present, rounded, short
+from mrtlab.show.figures.theme import GREY, INK, MULTI, label, present, rounded, short, tint
 
 ACROSS = ("dealt", "gradients", "influence", "lexical", "random", "seeds", "one")  # arms of every domain
 WAYS = {"switching": "one after another", "mixed": "peft, mixed batch"}
@@ -43,7 +43,7 @@ def domains(results: Mapping[str, Any]) -> go.Figure:
     order = [arm for arm in ACROSS if all(arm in one for one in found.values())]
     heights = {arm: float(-i) for i, arm in enumerate(order)}
     fig = make_subplots(rows=-(-len(there) // 2), cols=2, shared_xaxes=True, shared_yaxes=True,
-                        horizontal_spacing=0.06, vertical_spacing=0.12)  # fmt: skip
+                        horizontal_spacing=0.12, vertical_spacing=0.12)  # fmt: skip
     for panel, domain in enumerate(there):
         dots(fig, {arm: found[domain][arm]["pair_share"] for arm in order}, heights, row=panel // 2 + 1,
              col=panel % 2 + 1)  # fmt: skip
@@ -118,7 +118,7 @@ def apart(results: Mapping[str, Any]) -> go.Figure:
             colour = ARMS[arm].colour
             fig.add_scatter(
                 x=short([a["mean"]]), y=rounded([b["mean"]]), mode="markers", cliponaxis=False,
-                error_x=_log_bar(a, colour), error_y=interval([b], colour),
+                error_x=_log_bar(a, tint(colour, 0.35)), error_y=interval([b], tint(colour, 0.35)),
                 marker={"color": colour, "size": 9, "symbol": ARMS[arm].symbol},
                 hovertemplate=f"{_plain(domain)}, {named(arm)}: %{{x}} nats, %{{y:.0%}}<extra></extra>",
             )  # fmt: skip
@@ -128,7 +128,7 @@ def apart(results: Mapping[str, Any]) -> go.Figure:
         label(fig, tagged(arm), x=(i % 3) / 3, y=1.17 - 0.055 * (i // 3), colour=INK, xref="paper", yref="paper")
     means = [pair[0]["mean"] for some in points.values() for pair in some.values()]
     fig.update_xaxes(title="KL (nats per token, log axis)", type="log", dtick=1,
-                     range=[_log10(min(means)) - 0.15, _log10(max(means)) + 0.75])  # fmt: skip
+                     range=[_log10(min(means)) - 0.15, _log10(max(means)) + 1.1])  # fmt: skip
     top = max(pair[1]["hi"] for some in points.values() for pair in some.values())
     beside(fig, ends, x=_log10(max(means)) + 0.12, gap=0.1 * top, span=(0.05 * top, 1.02 * top))
     fig.update_yaxes(title="pairs that differ", range=[-0.02, round(min(1.03, 1.05 * top), 3)], tickformat=".0%")

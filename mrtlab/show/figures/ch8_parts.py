@@ -95,7 +95,7 @@ def agreement(results: Mapping[str, Any]) -> go.Figure:
         values = [beyond[arm, other]["mean"] for other in below]
         fig.add_bar(
             x=[1] * len(below), y=list(range(place + 1, len(there))), base=place - 0.5, orientation="h", width=0.94,
-            marker={"color": [tint(MULTI, _shade(v)) for v in values]}, text=[f"{100 * v:.0f}" for v in values],
+            marker={"color": [tint(MULTI, _shade(v)) for v in values]}, text=[str(round(100 * v)) for v in values],
             textposition="inside", insidetextanchor="middle", textangle=0, textfont={"size": 12, "color": INK},
             customdata=[f"{named(arm)}, {named(other)}: {v:.0%}" for other, v in zip(below, values, strict=True)],
             hovertemplate="%{customdata}<extra></extra>",
@@ -161,7 +161,8 @@ def temperature(results: Mapping[str, Any]) -> go.Figure:
         for arm, line in heat.items():
             _line(fig, [float(t) for t in line], [one[name] for one in line.values()], arm, row=row, col=1)
         values = [one[name] for line in heat.values() for one in line.values()]
-        low = 0.0 if name == "pair_share" else max(0.0, min(v["lo"] for v in values) - 0.02)
+        lowest = max(min(v["lo"] for v in values) - 0.02, min(v["mean"] for v in values) - 0.2)
+        low = 0.0 if name == "pair_share" else max(0.0, lowest)
         high = min(1.0, max(v["hi"] for v in values)) + 0.02
         number = "" if row == 1 else "2"
         beside(
@@ -243,7 +244,8 @@ def over_k(results: Mapping[str, Any]) -> go.Figure:
             _line(fig, ks, values, arm, row=row, col=1)
         values = [one[name] for line in lines.values() for one in line.values()]
         high = max(v["hi"] for v in values)
-        low = 0.0 if row == 1 else max(0.0, min(v["lo"] for v in values) - 0.02)
+        lowest = max(min(v["lo"] for v in values) - 0.02, min(v["mean"] for v in values) - 0.2)
+        low, high = (0.0, high) if row == 1 else (max(0.0, lowest), min(high, 1.0))
         high += 0.05 * (high - low)
         number = "" if row == 1 else "2"
         beside(fig, [(tagged(arm), ks[-1], line[ks[-1]][name]["mean"]) for arm, line in lines.items()],
