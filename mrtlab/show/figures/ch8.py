@@ -133,15 +133,16 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     fig.add_scatter(
         x=rounded(v["mean"] for v in line["pass@1"]), y=rounded(v["mean"] for v in line["distinct_right"]),
         mode="lines+markers", line={"color": INK, "width": 2}, marker={"size": 7, "symbol": "circle-open"},
-        error_x=interval(line["pass@1"], INK), error_y=interval(line["distinct_right"], INK), customdata=list(heat),
+        error_x=interval(line["pass@1"], tint(INK, 0.4)),
+        error_y=interval(line["distinct_right"], tint(INK, 0.4)), customdata=list(heat),
         hovertemplate="one adapter, T = %{customdata}: pass@1 %{x}, %{y} different right<extra></extra>",
     )  # fmt: skip
     for arm, one in arms.items():
         x, y = one["pass@1"], one["distinct_right"]
         colour = ARMS[arm].colour
         fig.add_scatter(
-            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", error_x=interval([x], colour),
-            error_y=interval([y], colour), marker={"color": colour, "size": 10,
+            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", error_x=interval([x], tint(colour, 0.5)),
+            error_y=interval([y], tint(colour, 0.5)), marker={"color": colour, "size": 10,
             "symbol": ARMS[arm].symbol, "line": {"color": colour, "width": 1.5}},
             hovertemplate=named(arm) + ": pass@1 %{x}, %{y} different right<extra></extra>",
         )  # fmt: skip
@@ -159,7 +160,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     for arm in ("base", "asked"):
         if arm in arms:
             label(fig, named(arm), x=arms[arm]["pass@1"]["mean"], y=arms[arm]["distinct_right"]["mean"], colour=GREY,
-                  xanchor="right", yanchor="bottom", xshift=-5, yshift=4)  # fmt: skip
+                  yanchor="bottom", xshift=6, yshift=4)  # fmt: skip
     for t, one in heat.items():
         label(fig, f"T = {t}", x=one["pass@1"]["mean"], y=one["distinct_right"]["mean"], colour=INK, xanchor="right",
               yanchor="top", xshift=-4, yshift=-3)  # fmt: skip

@@ -203,7 +203,7 @@ def _line(fig: go.Figure, x: Sequence[float], values: Sequence[Mapping[str, floa
     """A line with an interval at each of its points."""
     colour = ARMS[arm].colour
     fig.add_scatter(
-        x=x, y=rounded(v["mean"] for v in values), mode="lines+markers", error_y=interval(values, colour),
+        x=x, y=rounded(v["mean"] for v in values), mode="lines+markers", error_y=interval(values, tint(colour, 0.5)),
         line={"color": colour, "width": 2}, cliponaxis=False,
         marker={"color": colour, "size": 8, "symbol": ARMS[arm].symbol},
         hovertemplate=named(arm) + ", %{x}: %{y}<extra></extra>", **where,
