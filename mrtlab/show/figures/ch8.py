@@ -118,6 +118,10 @@ def _side_claim(different: Mapping[str, int], k: int) -> str:
     )
 
 
+# As influence, or as its dot product: their points would lie on those.
+_NEAR_INFLUENCE = ("influence-raw", "influence-even", "influence-datainf")
+
+
 def frontier(results: Mapping[str, Any]) -> go.Figure:
     """Different right answers against pass@1: one adapter from cold to hot as a line, arms at temperature 0 as points.
 
@@ -127,7 +131,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     k = results["design"]["k"]
     heat = results["domains"]["programs"]["one"][f"k{k}"]
     heat = {t: heat[t] for t in sorted(heat, key=float)}
-    arms = {arm: one for arm, one in greedy(results).items() if arm != "one" and not arm.startswith("influence-")}
+    arms = {arm: one for arm, one in greedy(results).items() if arm != "one" and arm not in _NEAR_INFLUENCE}
     fig = go.Figure()
     line = {name: [one[name] for one in heat.values()] for name in ("pass@1", "distinct_right")}
     fig.add_scatter(
@@ -170,7 +174,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     matched = {arm: results["less_one"]["programs"][arm][GREEDY]["matched"]["distinct_right"] for arm in some}
     return present(
         fig,
-        claim=_frontier_claim({arm: v for arm, v in matched.items() if arm in PARTS}),
+        claim=_frontier_claim({arm: v for arm, v in matched.items() if arm != "seeds"}),
         how="Up and right is better. Line: one adapter, drawn from at a temperature T. Points: an adapter for each "
         f"part, one answer each at temperature 0; seeds: adapters on all the data. Grey: no training, T = 1. Bars: "
         f"95 % over {results['design']['seeds']} seeds.",
