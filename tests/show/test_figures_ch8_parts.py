@@ -51,7 +51,7 @@ def test_deeper_blue_is_more_agreement():
 
 @pytest.mark.parametrize(
     ("within", "across", "title"),
-    [(0.7, 0.2, "agree among themselves by 70% or more"), (0.3, 0.9, "agree most, by 90%: lexical and influence")],
+    [(0.7, 0.2, "agree among themselves by 70% or more"), (0.3, 0.9, "agree most, by 90%: lexical and Fisher scores")],
 )
 def test_the_title_of_agreement_follows_it(within, across, title):
     means = {("influence", "influence-dot"): within, ("lexical", "influence"): across,
@@ -94,16 +94,12 @@ def test_the_title_over_k_follows_it(results, gains, title):
     assert title in about(ch8_parts.over_k(results))["claim"]
 
 
-@pytest.mark.parametrize(
-    ("above", "below", "title"),
-    [(0, 0, "apart from chance in none of four"), (1, 0, "above chance in one of four"),
-     (0, 2, "below chance in two of four"), (1, 2, "above chance in one of four domains, below in two")],
-)  # fmt: skip
-def test_the_title_of_domains_counts_clear_ones(above, below, title):
-    less = {str(i): {"lo": -1, "hi": 1} for i in range(4)}
-    less |= {str(i): {"lo": 0.1, "hi": 1} for i in range(above)}
-    less |= {str(3 - i): {"lo": -1, "hi": -0.1} for i in range(below)}
-    assert title in ch8_domains._domains_claim(less)
+def test_the_title_of_domains_says_whose_parts_lead():
+    one, other = {"random": 0.1, "dealt": 0.2}, {"random": 0.1, "lexical": 0.2}
+    assert ch8_domains._domains_claim({"a": one, "b": one}) == "In all two domains dealt parts differ most"
+    assert ch8_domains._domains_claim({"a": one, "b": other, "c": one}).endswith(
+        "dealt in two of three, lexical in one"
+    )
 
 
 def test_each_domain_has_its_panel(results):

@@ -28,7 +28,7 @@ from mrtlab.show.figures.ch8_arms import (
 )
 from mrtlab.show.figures.theme import GREY, INK, label, present, rounded, tint
 
-SHOWN = ("seeds", "random", "influence", "dealt")
+SHOWN = ("seeds", "random", "influence-dot", "dealt")
 _FAINT, _STEP, _FULL = 0.12, 0.09, 0.55  # tints of the first, each further and no more than the last different answer
 _LINE = 14  # characters of a program on one line of a cell
 _BASELINE = ("seeds", "random", "lexical", "influence")  # arms that others are less of
@@ -165,9 +165,10 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
         if arm in arms:
             label(fig, named(arm), x=arms[arm]["pass@1"]["mean"], y=arms[arm]["distinct_right"]["mean"], colour=GREY,
                   yanchor="bottom", xshift=6, yshift=4)  # fmt: skip
-    for t, one in heat.items():
-        label(fig, f"T = {t}", x=one["pass@1"]["mean"], y=one["distinct_right"]["mean"], colour=INK, xanchor="right",
-              yanchor="top", xshift=-4, yshift=-3)  # fmt: skip
+    ends_of_heat = (min(heat, key=float), max(heat, key=float))
+    for t in ends_of_heat:
+        label(fig, f"T = {t}", x=heat[t]["pass@1"]["mean"], y=heat[t]["distinct_right"]["mean"], colour=INK,
+              xanchor="right" if t == ends_of_heat[1] else "center", yanchor="top", xshift=0, yshift=-8)  # fmt: skip
     fig.update_xaxes(title="pass@1", range=[low - 0.03 * (high - low), high + room], showgrid=True,
                      tickvals=_tenths(low, high), tickformat=".1f")  # fmt: skip
     fig.update_yaxes(title=f"different right answers of {spoken(k)}", range=[0, top])
@@ -303,10 +304,10 @@ def _arms_claim(found: Mapping[str, Any]) -> str:
         return f"Of all parts, answers dealt apart give the most different right answers{price}"
     chance = found["influence"]["less"]["random"]["distinct_right"]
     if chance["lo"] > 0:
-        return "Parts by influence give more different right answers than parts by chance"
+        return "Parts by Fisher scores give more different right answers than parts by chance"
     if chance["hi"] < 0:
-        return "Parts by influence give fewer different right answers than parts by chance"
-    return "Parts by influence are not clearly ahead of parts by chance"
+        return "Parts by Fisher scores give fewer different right answers than parts by chance"
+    return "Parts by Fisher scores are not clearly ahead of parts by chance"
 
 
 def passes(results: Mapping[str, Any]) -> go.Figure:

@@ -55,13 +55,13 @@ ARMS = {
     "seeds": Arm("seeds", SINGLE, "diamond", "◆"),
     "random": Arm("random", GREY, "circle", "●"),
     "lexical": Arm("lexical", REWARD, "square", "■"),
-    "influence": Arm("influence", MULTI, "circle", "●"),
-    "influence-raw": Arm("– raw", MULTI, "circle-open", "○"),
-    "influence-even": Arm("– equal sizes", MULTI, "circle-open", "○"),
-    "influence-dot": Arm("– dot product", MULTI, "circle-open", "○"),
-    "influence-cosine": Arm("– cosine", MULTI, "circle-open", "○"),
-    "influence-datainf": Arm("– DataInf", MULTI, "circle-open", "○"),
-    "influence-lissa": Arm("– LiSSA", MULTI, "circle-open", "○"),
+    "influence": Arm("Fisher scores", MULTI, "circle", "●"),
+    "influence-raw": Arm("Fisher, raw", MULTI, "circle-open", "○"),
+    "influence-even": Arm("Fisher, even", MULTI, "circle-open", "○"),
+    "influence-dot": Arm("dot products", MULTI, "circle-open", "○"),
+    "influence-cosine": Arm("cosine", MULTI, "circle-open", "○"),
+    "influence-datainf": Arm("DataInf", MULTI, "circle-open", "○"),
+    "influence-lissa": Arm("LiSSA", MULTI, "circle-open", "○"),
     "rows": Arm("score rows", QUALITY_DIVERSITY, "triangle-up-open", "△"),
     "gradients": Arm("gradients", QUALITY_DIVERSITY, "triangle-up", "▲"),
     "texts": Arm("texts", QUALITY_DIVERSITY, "triangle-up-open", "△"),
@@ -71,19 +71,19 @@ LONE = ("one", "base", "asked")  # one model, drawn from K times
 
 
 def named(arm: str) -> str:
-    """An arm's words where its family is not beside it: variants of influence say so.
+    """An arm's words. The blue ones are all influence; what differs is how gradients are weighed.
 
     >>> named("influence-raw"), named("dealt")
-    ('influence, raw', 'dealt')
+    ('Fisher, raw', 'dealt')
     """
-    return ARMS[arm].words.replace("– ", "influence, ")
+    return ARMS[arm].words
 
 
 def tick(arm: str) -> str:
     """An arm's words on two lines where one would be wide, for a tick label on a phone.
 
     >>> tick("influence-raw")
-    'influence,<br>raw'
+    'Fisher,<br>raw'
     """
     return named(arm).replace(", ", ",<br>")
 
