@@ -34,7 +34,7 @@ EXAMPLES = examples(
 )
 NOTE = "parts.json"
 ALL = "all.jsonl"
-_ON_DATA = ("lexical", "text-clusters", "random", "consecutive", "seeds")
+_ON_DATA = ("lexical", "text-clusters", "dealt", "random", "consecutive", "seeds")
 _CUT = 44
 _LOPSIDED = 4.0  # the largest part over the smallest, from which on it is worth a remark
 
@@ -69,12 +69,17 @@ def partition(
         typer.Option(
             help="To the query that an example helps most: influence; influence-even, all parts as large; "
             "influence-raw, scores as they are. By shared words: lexical. By likeness: clusters (of scores), "
-            "gradient-clusters, text-clusters. Blind: random, consecutive. seeds: all of the data K times, the control."
+            "gradient-clusters, text-clusters. Like prompts together, their answers apart: dealt. Blind: random, "
+            "consecutive. seeds: all of the data K times, the control."
         ),
     ] = "influence",
     score: Annotated[
-        str, typer.Option(help="Which scores influence and clusters read: fisher, grad-dot, cosine or datainf.")
-    ] = "fisher",
+        str,
+        typer.Option(
+            help="Which scores influence and clusters read: grad-dot, whose adapters differed most in chapter 8; "
+            "cosine, datainf or fisher."
+        ),
+    ] = "grad-dot",
     queries: Annotated[
         Path | None,
         typer.Option(help="lexical on a .jsonl file: the questions with their answers.", show_default=False),
@@ -166,8 +171,10 @@ def _rows(found: _Source, rule: str, score: str) -> "np.ndarray | None":
     """What the rule looks at, a row for each example."""
     from mrtlab.spa.clusters import embed_texts, whitened
     from mrtlab.spa.partition import bm25_plus
-    from mrtlab.spa.rules import texts_of
+    from mrtlab.spa.rules import DEALT, dealing_rows, texts_of
 
+    if rule == DEALT:
+        return dealing_rows(found.records)
     if _reads_scores(rule):
         return found.scored.scores[score]
     if rule == "lexical":

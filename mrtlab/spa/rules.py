@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mrtlab.data.records import Record, prompt_text
-from mrtlab.spa.clusters import k_means, spherical_k_means
+from mrtlab.spa.clusters import embed_texts, k_means, spherical_k_means
 from mrtlab.spa.influence import most_varied
 from mrtlab.spa.partition import (
     Partition,
@@ -16,6 +16,7 @@ from mrtlab.spa.partition import (
     arg_max_within,
     check_k,
     consecutive_parts,
+    deal,
     random_parts,
     stability,
     standardised,
@@ -23,9 +24,12 @@ from mrtlab.spa.partition import (
 
 BY_QUERY = ("influence", "influence-even", "influence-raw", "lexical")
 BY_CLUSTER = ("clusters", "gradient-clusters", "text-clusters")
+DEALT = "dealt"
 BLIND = ("random", "consecutive")
 SEEDS = "seeds"
-RULES = (*BY_QUERY, *BY_CLUSTER, *BLIND, SEEDS)
+RULES = (*BY_QUERY, *BY_CLUSTER, DEALT, *BLIND, SEEDS)
+
+_PER_GROUP = 12  # examples in a group of like prompts, about
 
 _SENTENCES = {
     "influence": "Each example goes to the query that it helps most, columns of scores standardised.",
@@ -37,6 +41,8 @@ _SENTENCES = {
     "gradient-clusters": "Examples whose gradients point the same way are together: spherical k-means on whitened "
     "gradients, no query looked at.",
     "text-clusters": "Examples of like words are together: spherical k-means on word counts weighted by rarity.",
+    "dealt": "Different answers to like prompts are apart: prompts grouped by their words, answers dealt out in each "
+    "group.",
     "random": "Examples were dealt out by chance, all parts as large.",
     "consecutive": "Neighbours in the file are together, all parts as large.",
     "seeds": "Every part is all of the data: adapters will differ by their seed alone. This is the control.",
@@ -75,7 +81,8 @@ def make_parts(rule: str, rows: Rows | None, *, n: int, k: int, seed: int = 0) -
     Args:
         rule: one of `RULES`.
         rows: what the rule looks at, a row for each example: scores against m queries, of BM25+ for "lexical";
-            whitened gradients; embeddings of texts. None for a rule that looks at nothing.
+            whitened gradients; embeddings of texts; for "dealt" what `dealing_rows` says. None for a rule that looks at
+            nothing.
         n: examples.
         k: parts. A rule by query keeps the k of the m queries whose columns vary most.
         seed: of chance, or of the starts of a clustering.
@@ -100,6 +107,9 @@ def make_parts(rule: str, rows: Rows | None, *, n: int, k: int, seed: int = 0) -
         return Made(k_means(standardised(rows), k, seed=seed), (), sentence)
     if rule in BY_CLUSTER:
         return Made(spherical_k_means(rows, k, seed=seed, how=rule), (), sentence)
+    if rule == DEALT:
+        groups = spherical_k_means(rows[:, :-1], max(1, n // _PER_GROUP), seed=seed).part
+        return Made(deal(rows[:, -1].tolist(), groups, k), (), sentence)
     if rule not in BY_QUERY:
         raise ValueError(f"no partition by {rule!r}: choose from {', '.join(RULES)}")
     queries = most_varied(rows, k)
@@ -160,6 +170,17 @@ def alike_queries(rows: Rows, queries: Sequence[int], *, least: float = 0.9) -> 
     chosen = standardised(rows[:, list(queries)])
     alike = chosen.T @ chosen / len(chosen)
     return [(i, j) for i, j in zip(*map(np.ndarray.tolist, np.nonzero(np.triu(alike >= least, 1))), strict=True)]
+
+
+def dealing_rows(records: Sequence[Record]) -> Float[np.ndarray, "n _d"]:
+    """What "dealt" looks at: each example's prompt as a point, and last the number of its answer.
+
+    >>> dealing_rows([Record.of("Name a fruit.", ["plum", "fig"]), Record.of("A fruit?", ["fig"])])[:, -1].tolist()
+    [1.0, 0.0, 0.0]
+    """
+    prompts = [prompt_text(record.prompt) for record in records for _ in record.responses]
+    answers = [response for record in records for response in record.responses]
+    return np.column_stack([embed_texts(prompts), np.unique(answers, return_inverse=True)[1]])
 
 
 def texts_of(records: Sequence[Record]) -> list[str]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mrtlab.spa.rules import BY_CLUSTER, BY_QUERY, RULES, firmness, make_parts, sentence_of
+from mrtlab.data.records import Record
+from mrtlab.spa.rules import BY_CLUSTER, BY_QUERY, DEALT, RULES, dealing_rows, firmness, make_parts, sentence_of
 from mrtlab.spa.scored import likeness, spreads
 
 
@@ -13,12 +14,23 @@ def scores(n=40, m=5, *, seed=0):
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "seeds"])
 def test_every_rule_gives_k_parts_of_all_examples_and_says_what_it_did(rule):
-    rows = scores() if rule in BY_QUERY + BY_CLUSTER else None
+    rows = scores() if rule in (*BY_QUERY, *BY_CLUSTER, DEALT) else None
     made = make_parts(rule, rows, n=40, k=3, seed=1)
     assert made.partition.k == 3
     assert made.partition.sizes.sum() == 40
     assert len(made.queries) == (3 if rule in BY_QUERY else 0)
     assert made.sentence == sentence_of(rule)
+
+
+def test_dealt_parts_hold_answers_to_like_prompts_apart():
+    records = [Record.of(f"{what} {n}", [f"{what} {a}"]) for what in ("cats", "boats") for n in range(12) for a in "ab"]
+    rows = dealing_rows(records)
+    made = make_parts("dealt", rows, n=48, k=2)
+    texts = np.array([record.responses[0] for record in records])
+    for text in np.unique(texts):  # a word's two answers are in two parts
+        assert len(set(made.partition.part[texts == text])) == 1
+    assert made.partition.sizes.tolist() == [24, 24]
+    assert set(firmness(made, "dealt", rows, k=2, draws=2)) == {"examples", "chance"}  # it looks at no query
 
 
 def test_the_widest_queries_are_kept_and_raw_scores_follow_the_widest_of_them():
