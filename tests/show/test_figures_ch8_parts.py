@@ -36,7 +36,7 @@ def test_sizes_stand_in_order_and_the_title_names_the_last(results):
 def test_agreement_is_counted_from_chance(results):
     fig = ch8_parts.agreement(results)
     rows = {(a, b): mean for a, b, mean, _, _ in about(fig)["table"]["rows"]}
-    assert rows["lexical", "influence"] == 1
+    assert rows["lexical", "Fisher scores"] == 1
     assert abs(rows["random", "lexical"]) < 0.2
     assert sum(len(bars.x) for bars in fig.data) == len(rows)
     assert ch8_parts._beyond({"mean": 0.6, "lo": 0.2, "hi": 1.0, "chance": 0.2}) == pytest.approx(

@@ -218,8 +218,7 @@ def _frontier_claim(matched: Mapping[str, Mapping[str, float]]) -> str:
     if not above:
         return "No parts give clearly more than one adapter that is as often right"
     if len(above) <= 2:
-        give = "gives" if len(above) == 1 else "give"
-        return f"Of all parts only {listed(map(named, above))} {give} more than one adapter as often right"
+        return f"Of all parts only these give more than one adapter as often right: {listed(map(named, above))}"
     return (
         f"{spoken(len(above)).capitalize()} of {spoken(len(matched))} kinds of parts give more than one adapter "
         "as often right"
