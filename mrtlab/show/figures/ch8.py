@@ -154,7 +154,7 @@ def frontier(results: Mapping[str, Any]) -> go.Figure:
     means = {name: [one[name]["mean"] for one in shown] for name in ("pass@1", "distinct_right")}
     low, high = min(means["pass@1"]) - 0.05, min(1.01, max(means["pass@1"]) + 0.03)
     top = min(1.04 * max(one["distinct_right"]["hi"] for one in shown), 1.4 * max(means["distinct_right"]))
-    room = 0.46 * (high - low)
+    room = 0.58 * (high - low)
     some = [arm for arm in arms if arm not in LONE]
     beside(
         fig,

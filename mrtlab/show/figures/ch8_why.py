@@ -42,15 +42,15 @@ def told(parts: Mapping[str, Any], adapters: Mapping[str, Any]) -> go.Figure:
     top = 1.05 * max(y["hi"] for _, y in points.values())
     tags = [(tagged(arm), x["mean"], y["mean"]) for arm, (x, y) in points.items()]
     beside(fig, tags, x=high + 0.03 * (high - low), gap=0.055 * top, span=(0.03 * top, 0.97 * top))
-    fig.update_xaxes(title="what a part tells about the answer, its specification known",
-                     range=[low, high + 0.5 * (high - low)], tickformat=".0%")  # fmt: skip
+    fig.update_xaxes(title="what a part tells about the answer",
+                     range=[low, high + 0.62 * (high - low)], tickformat=".0%")  # fmt: skip
     fig.update_yaxes(title="pairs that differ", range=[0, top], tickformat=".0%")
     rank = float(spearmanr(*zip(*((x["mean"], y["mean"]) for x, y in points.values()), strict=True)).statistic)
     traits = parts["traits"]
     return present(
         fig,
         claim=_told_claim(rank),
-        how="To the right: parts hold different answers to like questions apart (information over its entropy, "
+        how="To the right: a part tells more about the answer, once the task is known (information over entropy, "
         f"less chance). Up: their adapters answer differently. Bars: 95 % over {parts['design']['seeds']} seeds.",
         alt=f"Pairs that differ and what parts tell about answers, rank correlation {rank:.2f}. "
         + "; ".join(f"{named(arm)} {x['mean']:.0%} and {y['mean']:.0%}" for arm, (x, y) in points.items())
