@@ -1,7 +1,9 @@
 """What the commands share: how help shows examples, and how a mistake is reported."""
 
 import logging
+import shlex
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +41,16 @@ def counted(n: int, thing: str) -> str:
     ('1 target', '1,200 targets', '0 anchors')
     """
     return f"{n:,} {thing}" + ("" if n == 1 else "s")
+
+
+def command_line() -> str:
+    """What was typed, to be repeated."""
+    return shlex.join(["mrtlab", *sys.argv[1:]])
+
+
+def base_name(model: str) -> str:
+    """What an adapter's configuration calls its base model: a folder by its whole path."""
+    return model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
 
 
 def lm_needed(*more: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import examples, fail, lm_needed, loaded, stoppable
+from mrtlab.cli_common import base_name, command_line, examples, fail, lm_needed, loaded, stoppable
 from mrtlab.cli_lm import DeviceOption, ModelOption
 from mrtlab.cli_train import REPORT, as_option, check_folder, sha256_of, told, watching
 
@@ -107,11 +106,11 @@ def diffuse(
         )
     except ValueError as error:
         fail(as_option(str(error), _OPTIONS), 2)
-    base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
+    base = base_name(model)
     source = {"file": str(targets), "sha256": sha256_of(targets) + (sha256_of(anchors) if anchors else "")}
     check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
-    command = shlex.join(["mrtlab", *sys.argv[1:]])
+    command = command_line()
     memory = "lower --batch-prompts or --anchor-rows, or split the longest list"
     with told(targets, out, command, options=_OPTIONS, memory=memory):
         with stoppable() as stopped, watching(stopped) as watch:

@@ -1,8 +1,6 @@
 """The command `mrtlab evaluate`: how far a model is from what it should say, in exact numbers where that can be."""
 
 import json
-import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import examples, fail, lm_needed, loaded, shown
+from mrtlab.cli_common import command_line, examples, fail, lm_needed, loaded, shown
 from mrtlab.cli_lm import DeviceOption, ModelOption
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ def evaluate(
     if report:
         from mrtlab.show.evaluation_report import families_report
 
-        _write(report, families_report(results, checks, model=model, command=shlex.join(["mrtlab", *sys.argv[1:]])))
+        _write(report, families_report(results, checks, model=model, command=command_line()))
     if as_json:
         extra = {"gate": [vars(check) for check in checks]} if gate else {}
         content = {"model": model, "report": str(report) if report else None} | results | extra
@@ -215,7 +213,7 @@ def _evaluate_file(data: Path, model: str, seed: int, device: str, report: Path 
     if report:
         from mrtlab.show.evaluation_report import listed_report
 
-        command = shlex.join(["mrtlab", *sys.argv[1:]])
+        command = command_line()
         _write(report, listed_report(rows, numbers, model=model, source=str(data), command=command))
     if as_json:
         content = {

@@ -1,8 +1,6 @@
 """The command `mrtlab plan`: from losses, or from responses and a model, to what to collect next."""
 
 import json
-import shlex
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import PromptColumn, ResponseColumn, examples, fail, write_page
+from mrtlab.cli_common import PromptColumn, ResponseColumn, command_line, examples, fail, write_page
 from mrtlab.cli_plan_model import Measuring, holds, plan_with_model
 
 if TYPE_CHECKING:
@@ -150,7 +148,7 @@ def plan(
     if report:
         from mrtlab.show.report import plan_report
 
-        write_page(report, plan_report(found, command=shlex.join(["mrtlab", *sys.argv[1:]])))
+        write_page(report, plan_report(found, command=command_line()))
     if as_json:
         content = found.as_json() | {"report": str(report) if report else None}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import check_place, fail, lm_needed, loaded, records_of, write_page
+from mrtlab.cli_common import check_place, command_line, fail, lm_needed, loaded, records_of, write_page
 
 if TYPE_CHECKING:
     from mrtlab.show.model_study import ModelStudy
@@ -122,7 +120,7 @@ def plan_with_model(
     if report:
         from mrtlab.show.model_study_report import model_study_report
 
-        write_page(report, model_study_report(study, command=shlex.join(["mrtlab", *sys.argv[1:]])))
+        write_page(report, model_study_report(study, command=command_line()))
     if as_json:
         content = study.as_json() | {"report": str(report) if report else None}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

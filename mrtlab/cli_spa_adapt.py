@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrtlab.cli_common import counted, examples, fail, lm_needed, loaded, records_of, stoppable
+from mrtlab.cli_common import base_name, counted, examples, fail, lm_needed, loaded, records_of, stoppable
 from mrtlab.cli_lm import DeviceOption, ModelOption
-from mrtlab.cli_spa_common import (
-    NOTE,
-    JsonOption,
-    base_name,
-    check_folder_place,
-    note_of,
-    print_table,
-    told,
-)
+from mrtlab.cli_spa_common import NOTE, JsonOption, check_folder_place, note_of, print_table, told
 from mrtlab.cli_spa_partition import NOTE as PARTS
 from mrtlab.cli_train import as_option, sha256_of, watching
 

@@ -10,6 +10,8 @@ import typer
 from mrtlab.cli_common import (
     PromptColumn,
     ResponseColumn,
+    base_name,
+    command_line,
     counted,
     examples,
     fail,
@@ -19,16 +21,7 @@ from mrtlab.cli_common import (
     stoppable,
 )
 from mrtlab.cli_lm import DeviceOption
-from mrtlab.cli_spa_common import (
-    JsonOption,
-    base_name,
-    check_folder_place,
-    command_line,
-    counting,
-    pairs_of,
-    print_table,
-    told,
-)
+from mrtlab.cli_spa_common import JsonOption, check_folder_place, counting, pairs_of, print_table, told
 from mrtlab.cli_train import sha256_of, watching
 
 if TYPE_CHECKING:

@@ -1,9 +1,7 @@
 """What the commands `mrtlab spa …` share: progress, mistakes as sentences, folders, and where adapters are."""
 
 import json
-import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import fail, loaded, shown
+from mrtlab.cli_common import command_line, fail, loaded, shown
 from mrtlab.cli_train import as_option
 
 if TYPE_CHECKING:
@@ -35,11 +33,6 @@ BaseOption = Annotated[
         show_default="the one that the adapters name",
     ),
 ]
-
-
-def command_line() -> str:
-    """What was typed, to be repeated."""
-    return shlex.join(["mrtlab", *sys.argv[1:]])
 
 
 @contextmanager
@@ -170,11 +163,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
         new.replace(path)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def base_name(model: str) -> str:
-    """What an adapter's configuration calls its base model: a folder by its whole path."""
-    return model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
 
 
 def adapter_folders(folder: Path) -> list[Path]:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrtlab.cli_common import check_place, counted, examples, fail, lm_needed, loaded, stoppable, write_page
+from mrtlab.cli_common import (
+    check_place,
+    command_line,
+    counted,
+    examples,
+    fail,
+    lm_needed,
+    loaded,
+    stoppable,
+    write_page,
+)
 from mrtlab.cli_lm import DeviceOption
 from mrtlab.cli_spa_answers import Answers
 from mrtlab.cli_spa_ask import Asked, asked_of_family, asked_of_file
@@ -17,7 +27,6 @@ from mrtlab.cli_spa_common import (
     BaseOption,
     JsonOption,
     adapter_folders,
-    command_line,
     counting,
     loaded_with,
     note_of,

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrtlab.cli_common import counted, examples, fail, lm_needed, records_of
-from mrtlab.cli_spa_common import (
-    JsonOption,
-    check_folder_place,
-    command_line,
-    pairs_of,
-    print_table,
-    told,
-    whole_folder,
-)
+from mrtlab.cli_common import command_line, counted, examples, fail, lm_needed, records_of
+from mrtlab.cli_spa_common import JsonOption, check_folder_place, pairs_of, print_table, told, whole_folder
 from mrtlab.cli_train import sha256_of
 
 if TYPE_CHECKING:

@@ -8,15 +8,7 @@ import typer
 
 from mrtlab.cli_common import examples, fail, lm_needed
 from mrtlab.cli_lm import DeviceOption, prompts_of
-from mrtlab.cli_spa_common import (
-    BaseOption,
-    JsonOption,
-    adapter_folders,
-    counting,
-    loaded_with,
-    print_table,
-    told,
-)
+from mrtlab.cli_spa_common import BaseOption, JsonOption, adapter_folders, counting, loaded_with, print_table, told
 
 if TYPE_CHECKING:
     from mrtlab.data.records import Prompt

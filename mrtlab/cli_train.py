@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,9 @@ from mrtlab.cli_common import (
     PromptColumn,
     ResponseColumn,
     ScoreColumn,
+    base_name,
     chosen_by,
+    command_line,
     examples,
     fail,
     lm_needed,
@@ -132,11 +133,11 @@ def mrt(
         )
     except ValueError as error:
         fail(as_option(str(error), _OPTIONS), 2)
-    base = model if model == "embedded" or not Path(model).is_dir() else str(Path(model).resolve())
+    base = base_name(model)
     source = {"file": str(data), "sha256": sha256_of(data)}
     check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
-    command = shlex.join(["mrtlab", *sys.argv[1:]])
+    command = command_line()
     with told(data, out, command, options=_OPTIONS, memory="raise --accumulate, or lower --k or --max-length"):
         with stoppable() as stopped, watching(stopped) as watch:
             results = fine_tune(

@@ -13,6 +13,7 @@ from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.spa_adapters import BASELINE, LONE, PLANS, AdaptersCell, Arm, Plan, judged
 from mrtlab.lab.spa_data import exam, family_of
 from mrtlab.lab.spa_world import BASE_STEPS, BATCH, LISSA_BATCH, LISSA_DEPTH, LR, RANK, STEPS, N
+from mrtlab.theory.distributions import effective_support
 
 PASS_AT = 5  # the paper's k
 _HEADLINE = ("pass@1", "pass@few", "distinct_right", "pair_share", "unique_share")
@@ -100,8 +101,7 @@ def _tones(cell: Arm, answers: Sequence[Sequence[str]], right: Sequence[Sequence
         topic = question.slots[0]
         told = [stories.posterior(topic, text).sum(1) for text, good in zip(some, ok, strict=True) if good]
         if told:
-            p = np.mean(told, axis=0)
-            worth.append(float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum())))
+            worth.append(float(effective_support(np.mean(told, axis=0))))
     return float(np.mean(worth)) if worth else 0.0
 
 

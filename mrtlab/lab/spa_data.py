@@ -8,6 +8,7 @@ even truth; they are in held-out wordings and in no exam.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,16 @@ def pairs(domain: str, n: int, *, seed: int, draw: Draw) -> list[Pair]:
     if len(kept) < n:
         raise RuntimeError(f"only {len(kept)} of {n} prompts of {domain} were answered in {_TRIES} tries")
     return kept
+
+
+def draw_by(model: Any, tokenizer: Any) -> Draw:
+    """The model as the teacher of `pairs`: a few answers to each prompt at temperature 1."""
+    from mrtlab.lm.sampling import Sampler, sample
+
+    def draw(prompts: Sequence[str], seed: int) -> Sequence[Sequence[str]]:
+        return sample(model, tokenizer, prompts, n=DRAWN, seed=seed, sampler=Sampler(), max_new_tokens=LENGTH)
+
+    return draw
 
 
 def queries(domain: str, *, seed: int) -> list[Pair]:

@@ -27,6 +27,7 @@ from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.spa_arms import RULES, parted
 from mrtlab.lab.spa_world import World, world
+from mrtlab.theory.distributions import entropy
 
 DAMPINGS = (0.1, 10.0, 1e3, 1e5)  # of the mean diagonal; the arm "influence" has the first
 AUTHORS = {"damping": 1e-3, "scale": 50.0, "depth": 120, "batch": 1}  # of the paper's LiSSA
@@ -128,8 +129,7 @@ def entropy_of(labels: Int[np.ndarray, "n"]) -> float:
     >>> round(entropy_of(np.array([0, 0, 1, 1])), 4)
     0.6931
     """
-    p = np.bincount(labels) / len(labels)
-    return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+    return float(entropy(np.bincount(labels) / len(labels)))
 
 
 def information(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:

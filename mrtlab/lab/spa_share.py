@@ -17,7 +17,7 @@ import numpy as np
 from mrtlab.lab.callings_run import weights
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
-from mrtlab.lab.spa_data import DRAWN, LENGTH, exam, family_of, pairs
+from mrtlab.lab.spa_data import LENGTH, draw_by, exam, family_of, pairs
 from mrtlab.lab.spa_world import BATCH, LR, RANK, records_of
 
 SHARES = (0.05, 0.15, 0.3, 0.5, 1.0)
@@ -67,11 +67,7 @@ def run_cell(cell: ShareCell) -> dict[str, Any]:
     asked = exam(cell.domain, seed=cell.seed, short=cell.short)
     seen = round(cell.share * cell.n)
     if seen:
-
-        def draw(prompts: Sequence[str], seed: int) -> Any:
-            return sample(model, tokenizer, prompts, n=DRAWN, seed=seed, sampler=Sampler(), max_new_tokens=LENGTH)
-
-        some = records_of(pairs(cell.domain, seen, seed=cell.seed, draw=draw))
+        some = records_of(pairs(cell.domain, seen, seed=cell.seed, draw=draw_by(model, tokenizer)))
         settings = AdaptSettings(
             steps=max(1, seen // BATCH), batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=cell.seed
         )

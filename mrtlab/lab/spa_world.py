@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mrtlab.data.records import Record
-from mrtlab.lab.spa_data import DRAWN, LENGTH, Pair, pairs, queries
+from mrtlab.lab.spa_data import Pair, draw_by, pairs, queries
 
 RANK = 8
 LR = 2e-3  # of adapters on parts; a first look at seed 0 took it over half as much
@@ -93,17 +93,14 @@ def records_of(some: Sequence[Pair]) -> list[Record]:
 def world(domain: str, seed: int, short: bool = False) -> World:
     """Draw the data, train on all of it, differentiate once. Cells of one seed come one after another and share it."""
     from mrtlab.lm.models import load_model
-    from mrtlab.lm.sampling import Sampler, sample
     from mrtlab.spa.adapters import AdaptSettings, train_adapters
     from mrtlab.spa.gradients import examples_of, gradients_of
 
     sizes = Sizes.of(short=short)
     model, tokenizer = load_model("embedded", device="cpu")
 
-    def draw(prompts: Sequence[str], seed: int) -> Any:
-        return sample(model, tokenizer, prompts, n=DRAWN, seed=seed, sampler=Sampler(), max_new_tokens=LENGTH)
-
-    data, asked = pairs(domain, sizes.n, seed=seed, draw=draw), queries(domain, seed=seed)
+    data = pairs(domain, sizes.n, seed=seed, draw=draw_by(model, tokenizer))
+    asked = queries(domain, seed=seed)
     settings = AdaptSettings(steps=sizes.base_steps, batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         [made] = train_adapters(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrtlab.lab import experiments, spa_adapters, spa_adapters_summary, spa_decode, spa_share, spa_world
+from mrtlab.lab import experiments, spa_adapters, spa_adapters_summary, spa_data, spa_decode, spa_share, spa_world
 from mrtlab.lab.spa_adapters import BASELINE, LONE, PLANS, Plan
 from mrtlab.lab.spa_decode import WAYS
 
@@ -22,7 +22,7 @@ def ran(tiny_lab):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mrtlab.data.tasks.programs.Programs.valid", by_length)
         patch.setitem(PLANS, "smoke", SMALL)
-        patch.setattr(spa_world, "LENGTH", 6)
+        patch.setattr(spa_data, "LENGTH", 6)
         for name, value in few.items():
             patch.setattr(spa_adapters, name, value)
         spa_world.world.cache_clear()
@@ -60,7 +60,8 @@ def test_the_table_reads_a_run(ran):
 
 def test_a_share_of_the_data_is_all_that_is_seen(tiny_lab):
     tiny_lab.setattr("mrtlab.data.tasks.programs.Programs.valid", by_length)
-    tiny_lab.setattr(spa_share, "LENGTH", 6)
+    for home in (spa_data, spa_share):
+        tiny_lab.setattr(home, "LENGTH", 6)
     tiny_lab.setattr(spa_share, "SHARES", (0.5, 1.0))
     seen, drawn = [], spa_share.pairs
 

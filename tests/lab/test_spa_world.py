@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mrtlab.lab import spa_world
 from mrtlab.lab.spa_world import METHODS, Pair, adapted, lissa_columns, records_of, world
 from mrtlab.spa.influence import fisher, grad_dot
 
@@ -14,7 +13,7 @@ K = 3
 def lab(tiny_lab):
     """The tiny model in the embedded one's place; a program counts as right where its length says so."""
     tiny_lab.setattr("mrtlab.data.tasks.programs.Programs.valid", lambda self, question, answer: len(answer) % 3 > 0)
-    tiny_lab.setattr(spa_world, "LENGTH", 6)
+    tiny_lab.setattr("mrtlab.lab.spa_data.LENGTH", 6)
     world.cache_clear()
     yield tiny_lab
     world.cache_clear()
