@@ -66,9 +66,9 @@ def told(parts: Mapping[str, Any], adapters: Mapping[str, Any]) -> go.Figure:
 
 def _told_claim(rank: float) -> str:
     if rank > 0.7:
-        return "Parts that keep different answers apart make adapters that answer differently"
+        return "Where parts keep different answers apart, adapters answer differently"
     if rank > 0.3:
-        return "Parts that keep different answers apart tend to make adapters that answer differently"
+        return "Where parts keep different answers apart, adapters tend to answer differently"
     return "What a part tells about its answers does not say how differently its adapters answer"
 
 
