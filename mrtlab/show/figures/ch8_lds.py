@@ -53,8 +53,8 @@ def foretold(found: Mapping[str, Any]) -> go.Figure:
     return present(
         fig,
         claim=_claim(lds["grad-dot"], lds[_USUAL]),
-        how=f"Adapters on {design['halves']} random halves of {design['pairs']} pairs: is the loss on a query as low as "
-        f"the half's scores say? Mean over {design['queries']} queries; bars: 95 % over {design['seeds']} seeds. "
+        how=f"Adapters on {design['halves']} random halves of {design['pairs']} pairs: is the loss on a query as low "
+        f"as the half's scores say? Mean over {design['queries']} queries; bars: 95 % over {design['seeds']} seeds. "
         "Dotted: the most that anyone could reach.",
         alt="Rank correlation of scores with retraining: "
         + "; ".join(f"{_plain(name)} {lds[name]['mean']:.2f}" for name in names)
