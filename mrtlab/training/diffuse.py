@@ -38,6 +38,7 @@ class DiffuseConfig:
             answers is not all of them, the way to the floor would make the model say nothing else. None: no stop.
         anchor_weight: of the mean KL(base ‖ model) on anchor answers, beside a loss in nats for a prompt.
         anchor_rows: anchor prompts that a step looks at.
+        step_prompts: prompts in a step over all processes and micro-batches, see `MultiResponseConfig`.
         form: how trees are run, see `mrtlab.lm.forms`.
 
     Raises:
@@ -50,6 +51,7 @@ class DiffuseConfig:
     stop: float | None = None
     anchor_weight: float = 1.0
     anchor_rows: int = 8
+    step_prompts: int | None = None
     form: str = "auto"
 
     def __post_init__(self) -> None:
@@ -118,7 +120,9 @@ class DiffuseTrainer(MultiResponseTrainer):
             args,
             records=(),
             tokenizer=tokenizer,
-            config=MultiResponseConfig(normalisation="prompt", form=self.diffuse.form),
+            config=MultiResponseConfig(
+                normalisation="prompt", form=self.diffuse.form, step_prompts=self.diffuse.step_prompts
+            ),
             **kwargs,
         )
         self.anchors = anchors if self.diffuse.anchor_weight > 0 else None
@@ -158,13 +162,18 @@ class DiffuseTrainer(MultiResponseTrainer):
         if self.anchors is None or not model.training:
             return found
         loss, rest = found if return_outputs else (found, None)
-        rng = np.random.default_rng((self.args.seed, 3, self.state.global_step, self.accelerator.process_index))
-        held = anchor_kl(model, self.base, self.anchors.draw(self.diffuse.anchor_rows, rng=rng)).mean()
-        share = 1.0  # of the step that this micro-batch is; the shares of all add up to one
-        if num_items_in_batch is not None:
-            share = len(inputs["labels"]) * self.accelerator.num_processes / num_items_in_batch
-        loss = loss + self.diffuse.anchor_weight * share * held
+        if self.accelerator.sync_gradients:  # once in a step, in the last of its micro-batches
+            loss = loss + self.diffuse.anchor_weight * self._held(model)
         return (loss, rest) if return_outputs else loss
+
+    def _held(self, model: nn.Module) -> Float[torch.Tensor, ""]:
+        """The anchor's mean KL over the rows of this step, which all processes draw alike and then share."""
+        rng = np.random.default_rng((self.args.seed, 3, self.state.global_step, 0))
+        drawn = self.anchors.draw(self.diffuse.anchor_rows, rng=rng)
+        team, rank = self.accelerator.num_processes, self.accelerator.process_index
+        mine = torch.arange(rank, len(drawn), team)
+        kl = anchor_kl(model, self.base, drawn.take(mine if len(mine) else [0])).sum()
+        return (kl if len(mine) else 0.0 * kl) * team / len(drawn)  # gradients of processes are averaged
 
     def laws(self) -> list[Float[np.ndarray, "_m"]]:
         """Exact log-probabilities of every target's answers now, one (m,) array for each."""
@@ -205,8 +214,7 @@ class _Passes(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """At the end of a pass: measure, tell, and stop if it is near enough."""
         trainer = self.trainer
-        together = args.per_device_train_batch_size * trainer.accelerator.num_processes
-        steps = -(-len(trainer.targets) // (together * args.gradient_accumulation_steps))
+        steps = -(-len(trainer.targets) // trainer.step_prompts)
         if state.global_step % steps:
             return
         laws = trainer.laws()

@@ -100,24 +100,30 @@ class Groups(GroupSet):
 class GroupBatches(Sampler[list[int]]):
     """Batches of whole groups, of similar cost, in an order that depends on the seed and the epoch only.
 
-    Groups are shuffled, a window of steps is sorted by cost, and its steps are shuffled again: neighbours in a batch
-    are alike in size, so little is padded, and the `team` batches of a step cost about the same. Steps are made first
-    and then cut, so a step holds the same groups into however many batches it is cut.
+    Groups are shuffled, a window of steps is sorted by cost, and its steps are shuffled again: neighbours are alike in
+    size, so little is padded. Steps are made first and then cut: into parts that run one after the other, neighbours
+    together, and each part among processes that run side by side, equal in number and nearly equal in cost (`deal`).
+    So a step holds the same groups however many processes there are. Where the last part of an epoch has fewer groups
+    than processes, some get an empty batch.
 
     Args:
         groups: what to batch.
-        size: groups in a batch.
+        step: groups in a step.
         seed: of the order.
-        team: batches that make up one step, side by side or one after the other.
+        parts: batches of a step that a process runs one after the other.
+        team: processes.
+        rank: number of this one, whose batches are made.
+
+    Raises:
+        ValueError: a step has fewer groups than parts.
     """
 
     WINDOW = 32  # steps that are sorted together; more means less padding and less chance
 
-    def __init__(self, groups: GroupSet, *, size: int, seed: int, team: int = 1) -> None:
-        if size < 1:
-            raise ValueError(f"a batch holds at least one prompt, got {size}")
-        self.groups, self.batch_size, self.seed, self.team = groups, size, seed, team
-        self.drop_last = False
+    def __init__(self, groups: GroupSet, *, step: int, seed: int, parts: int = 1, team: int = 1, rank: int = 0) -> None:
+        if not 1 <= parts <= step:
+            raise ValueError(f"a step must have a prompt for each of its parts, got {step} prompts in {parts} parts")
+        self.groups, self.step, self.seed, self.parts, self.team, self.rank = groups, step, seed, parts, team, rank
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -126,20 +132,63 @@ class GroupBatches(Sampler[list[int]]):
         self.groups.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return -(-len(self.groups) // self.batch_size)
+        whole, rest = divmod(len(self.groups), self.step)
+        return whole * self.parts + self._parts(rest)
 
     def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps():
+            parts = self.parts if len(step) == self.step else self._parts(len(step))
+            for i in range(parts):
+                part = step[len(step) * i // parts : len(step) * (i + 1) // parts]
+                yield deal(part, [self.groups.cost(j) for j in part], self.team)[self.rank]
+
+    def steps(self) -> Iterator[list[int]]:
+        """The groups of every step of an epoch, by cost; a last one that is not whole comes last."""
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self.groups))
-        whole = self.batch_size * self.team
-        span = self.WINDOW * whole
+        span = self.WINDOW * self.step
         for start in range(0, len(order), span):
             window = sorted(order[start : start + span].tolist(), key=self.groups.cost)
-            steps = [window[i : i + whole] for i in range(0, len(window), whole)]
-            last = [steps.pop()] if len(steps) > 1 and len(steps[-1]) < whole else []
-            for step in [*(steps[i] for i in rng.permutation(len(steps))), *last]:
-                for i in range(0, len(step), self.batch_size):
-                    yield step[i : i + self.batch_size]
+            steps = [window[i : i + self.step] for i in range(0, len(window), self.step)]
+            last = [steps.pop()] if len(steps) > 1 and len(steps[-1]) < self.step else []
+            yield from (steps[i] for i in rng.permutation(len(steps)))
+            yield from last
+
+    def _parts(self, n: int) -> int:
+        """Parts of a last step with n groups: none of them larger than in a whole step."""
+        return -(-n // -(-self.step // self.parts))
+
+
+def deal(groups: Sequence[int], costs: Sequence[int], hands: int) -> list[list[int]]:
+    """Split groups among processes: numbers differ by one at most, and sums of cost as little as dealing can make it.
+
+    The largest first, each to the hand with the least so far that may still take one. A step lasts as long as its
+    slowest process, so what counts is the largest sum.
+
+    Args:
+        groups: numbers of the groups.
+        costs: of each, in tokens: P + KR, with shared beginnings counted once.
+        hands: processes.
+
+    Returns:
+        for each process its groups, in the order given.
+
+    >>> deal([0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 9, 11], 2)
+    [[0, 2, 5], [1, 3, 4]]
+    >>> deal([7], [5], 3)
+    [[7], [], []]
+    """
+    if hands == 1:
+        return [list(groups)]
+    least, extra = divmod(len(groups), hands)
+    held: list[list[int]] = [[] for _ in range(hands)]
+    sums = [0] * hands
+    for place in sorted(range(len(groups)), key=lambda place: -costs[place]):
+        room = least + (sum(len(hand) > least for hand in held) < extra)
+        hand = min((h for h in range(hands) if len(held[h]) < room), key=lambda h: sums[h])
+        held[hand].append(place)
+        sums[hand] += costs[place]
+    return [[groups[place] for place in sorted(hand)] for hand in held]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,22 +1,30 @@
 """Multi-response training on `transformers.Trainer`: K answers of a prompt in one tree, gradients as with K copies."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
 from mrtlab.data.records import Record
+from mrtlab.lm.cost import costs
 from mrtlab.lm.scoring import leaf_logprobs
+from mrtlab.lm.support import text_config
+from mrtlab.lm.traits import traits_of
+from mrtlab.lm.tree import TokenTree
 from mrtlab.training.choose import Choice
 from mrtlab.training.folder import writing
-from mrtlab.training.groups import Batch, GroupBatches, Groups, GroupSet, collator
+from mrtlab.training.groups import Batch, Group, GroupBatches, Groups, GroupSet, collator
 
 Normalisation = Literal["token", "response", "prompt"]
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")  # how configurations say that a model has some
 _WHOLE = "written-to-its-end"  # an empty file, put into a checkpoint last
 
 
@@ -32,6 +40,8 @@ class MultiResponseConfig:
             divides by the number of prompts, which is right where weights are probabilities that sum to 1.
         max_length: longest string, prompt and response together.
         form: how trees are run, see `mrtlab.lm.forms`.
+        step_prompts: prompts in a step, over all processes and micro-batches; None takes what the arguments of
+            transformers multiply to. With a number, a step holds the same prompts on one process or on eight.
 
     Raises:
         ValueError: an unknown normalisation.
@@ -42,6 +52,7 @@ class MultiResponseConfig:
     normalisation: Normalisation = "token"
     max_length: int | None = None
     form: str = "auto"
+    step_prompts: int | None = None
 
     def __post_init__(self) -> None:
         if self.normalisation not in ("token", "response", "prompt"):
@@ -51,7 +62,8 @@ class MultiResponseConfig:
 class MultiResponseTrainer(Trainer):
     """Fine-tune on records: every prompt once, its K responses as branches.
 
-    `per_device_train_batch_size` counts prompts. A prompt's responses are never split over batches or processes.
+    `per_device_train_batch_size` counts prompts. A prompt's responses are never split over batches or processes, and a
+    step holds the same prompts however many processes it is cut into: loss and weights differ by round-off alone.
     Dropout, where a model has it, draws one mask for a prompt and all its responses instead of one for each copy: the
     same mean, another noise.
 
@@ -76,6 +88,10 @@ class MultiResponseTrainer(Trainer):
     ) -> None:
         self.config = config or MultiResponseConfig()
         args.remove_unused_columns = False
+        if args.ddp_broadcast_buffers is None:  # a language model's are constants; and processes may differ in passes
+            args.ddp_broadcast_buffers = False
+        if args.ddp_find_unused_parameters is None:  # experts alone are left out of a pass; to look for more takes time
+            args.ddp_find_unused_parameters = any(hasattr(text_config(model), name) for name in _EXPERTS)
         groups = self.make_groups(records, tokenizer, seed=args.data_seed if args.data_seed is not None else args.seed)
         kwargs.setdefault("processing_class", tokenizer)
         super().__init__(model, args, train_dataset=groups, data_collator=collator(self.config.normalisation), **kwargs)
@@ -92,16 +108,26 @@ class MultiResponseTrainer(Trainer):
             max_length=self.config.max_length,
         )
 
+    @property
+    def step_prompts(self) -> int:
+        """Prompts in a step, over all processes and micro-batches."""
+        together = self.accelerator.num_processes * self.args.gradient_accumulation_steps
+        return self.config.step_prompts or self._train_batch_size * together
+
     def get_train_dataloader(self) -> DataLoader:
-        """Batches of whole groups; accelerate hands each process every n-th of them."""
+        """This process's batches of whole groups. accelerate, which would deal them out by turns and repeat some where
+        they do not divide, is told that there is nothing to deal out."""
         batches = GroupBatches(
             self.train_dataset,
-            size=self._train_batch_size,
+            step=self.step_prompts,
             seed=self.train_dataset.seed,
-            team=self.accelerator.num_processes * self.args.gradient_accumulation_steps,
+            parts=self.args.gradient_accumulation_steps,
+            team=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
         )
         loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
+        device = self.accelerator.device
+        return prepare_data_loader(loader, device, num_processes=1, process_index=0, put_on_device=True)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """Train, or with `resume_from_checkpoint=True` go on from the last checkpoint that was written to its end.
@@ -111,7 +137,9 @@ class MultiResponseTrainer(Trainer):
         """
         if resume_from_checkpoint is True:
             resume_from_checkpoint = last_whole_checkpoint(Path(self.args.output_dir))
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        with warnings.catch_warnings():  # torch has a new name for this, which its older versions do not know
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with writing():
@@ -129,18 +157,33 @@ class MultiResponseTrainer(Trainer):
     ) -> Any:
         """−Σ weight·log p(response), divided as `normalisation` says."""
         batch: Batch = inputs["groups"]
-        logps = leaf_logprobs(model, [group.tree for group in batch.groups], form=self.config.form)
-        total = torch.zeros((), device=logps[0].device)
-        for group, logp in zip(batch.groups, logps, strict=True):
+        # Without a prompt of its own this time, a process still takes part in the pass, and adds nothing to the sum.
+        trees = [group.tree for group in batch.groups] or [self._smallest.tree]
+        logps = leaf_logprobs(model, trees, form=self._form(model, trees))
+        total = torch.zeros((), device=logps[0].device) if batch.groups else 0.0 * logps[0].sum()
+        for group, logp in zip(batch.groups, logps, strict=False):
             weight = torch.as_tensor(group.weights).to(logp)
             if self.config.normalisation == "response":
                 weight = weight / torch.as_tensor(group.lengths).to(logp)
             total = total - (weight * logp).sum()
         if num_items_in_batch is None:
-            loss = total / len(inputs["labels"])
+            loss = total / max(len(inputs["labels"]), 1)
         else:  # of the whole step: all micro-batches and processes, which average their gradients
             loss = total * self.accelerator.num_processes / num_items_in_batch
         return (loss, {"logps": logps}) if return_outputs else loss
+
+    @cached_property
+    def _smallest(self) -> Group:
+        groups = self.train_dataset
+        return groups[min(range(len(groups)), key=groups.cost)]
+
+    def _form(self, model: nn.Module, trees: Sequence[TokenTree]) -> str:
+        """Where weights are spread over processes every pass is a meeting of all: each must make one, not two."""
+        if self.config.form != "auto" or not self.is_fsdp_enabled:
+            return self.config.form
+        traits = traits_of(model)
+        served = [cost.form for cost in costs(model, trees, traits=traits) if cost.form != "branches"]
+        return "row" if traits.checkpointing else served[0]
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:

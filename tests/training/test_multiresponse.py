@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from torch.utils.data import DataLoader, SequentialSampler
 
 from mrtlab.lm import plain_logprob
 from mrtlab.lm.encode import encode
-from mrtlab.training.groups import GroupBatches
 from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
 
 SCRIPT = Path(small.__file__)
@@ -150,17 +148,6 @@ def test_a_step_may_be_cut_into_micro_batches(tmp_path, normalisation):
     assert distance(small.weights(cut.model), small.weights(whole.model)) < 1e-4
 
 
-@pytest.mark.parametrize("parts", [1, 2, 4])
-def test_however_a_step_is_cut_it_holds_the_same_prompts(tmp_path, parts):
-    groups = small.trainer(tmp_path).train_dataset
-    cut, whole = (GroupBatches(groups, size=8 // n, seed=1, team=n) for n in (parts, 1))
-    cut.WINDOW = whole.WINDOW = 1  # several windows; the last is ragged
-    batches = list(cut)
-    assert len(batches) == len(cut)
-    steps = [list(chain(*batches[i : i + parts])) for i in range(0, len(batches), parts)]
-    assert steps == list(whole)
-
-
 def test_stopped_and_resumed_it_ends_at_the_same_weights(tmp_path):
     straight = small.trainer(tmp_path / "straight", num_train_epochs=2)
     straight.train()
@@ -210,16 +197,3 @@ def test_killed_and_resumed_it_ends_at_the_same_weights(tmp_path):
     finished(run(tmp_path / "killed", changes, "resume"))
     found, wanted = (torch.load(tmp_path / name / "weights.pt") for name in ("killed", "straight"))
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("normalisation", ["token", "response"])
-def test_two_processes_equal_one(tmp_path, normalisation):
-    changes = {"normalisation": normalisation, "max_steps": 3}
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone")
-    both = run(tmp_path / "two", changes | {"per_device_train_batch_size": 2}, launcher=launcher)
-    finished(both)
-    two = torch.load(tmp_path / "two" / "weights.pt")
-    one = small.trainer(tmp_path / "one", **changes | {"per_device_train_batch_size": 2, "max_steps": 3})
-    one.args.gradient_accumulation_steps = 2  # the two batches that ran side by side, one after the other
-    one.train()
-    assert distance(two, small.weights(one.model)) < 1e-5
