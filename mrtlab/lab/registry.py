@@ -375,6 +375,27 @@ EXPERIMENTS: dict[str, Experiment] = {
         sources=("mrtlab.lab.spa_lds", "mrtlab.spa.gradients", "mrtlab.spa.influence", "mrtlab.spa.lissa"),
         needs=("torch", "transformers", "peft", "rank_bm25"),
     ),
+    "mrt_scale": Experiment(
+        name="mrt_scale",
+        purpose="Several answers against one, pairs and steps matched, on a model of your own (chapter 10)",
+        load=_body("mrt_scale"),
+        sources=("mrtlab.lab.mrt_scale", "mrtlab.training.fine_tune", "mrtlab.training.multiresponse"),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "diffuse_scale": Experiment(
+        name="diffuse_scale",
+        purpose="Even numbers and names, and how far that reaches, on a model of your own (chapter 10)",
+        load=_body("diffuse_scale"),
+        sources=("mrtlab.lab.diffuse_scale", "mrtlab.lab.diffuse_data", "mrtlab.training.diffuse_run"),
+        needs=("torch", "transformers", "peft"),
+    ),
+    "spa_scale": Experiment(
+        name="spa_scale",
+        purpose="Eight adapters on parts of the data, on a model of your own (chapter 10)",
+        load=_body("spa_scale"),
+        sources=("mrtlab.lab.spa_scale", "mrtlab.lab.spa_data", "mrtlab.spa.adapters", "mrtlab.spa.rules"),
+        needs=("torch", "transformers", "peft", "sklearn"),
+    ),
     "published": Experiment(
         name="published",
         purpose="Do the authors' published losses fall along 1/K or along log K? (MRT-19)",

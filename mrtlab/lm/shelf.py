@@ -101,9 +101,9 @@ def look_at_adapter(folder: Path) -> Adapter | None:
         folder=folder,
         base=config.get("base_model_name_or_path") or None,
         rank=config.get("r"),
-        parameters=_count(weights),
+        parameters=count_parameters(weights),
         bytes=weights.stat().st_size,
-        sha256=_sha256(weights),
+        sha256=file_sha256(weights),
         run=_object(folder / _RUN),
     )
 
@@ -125,9 +125,9 @@ def look(folder: Path) -> Shelved | None:
     recipe = folder / "recipe.json"
     return Shelved(
         folder=folder,
-        parameters=_count(weights),
+        parameters=count_parameters(weights),
         bytes=weights.stat().st_size,
-        sha256=_sha256(weights),
+        sha256=file_sha256(weights),
         check=_checked(folder),
         recipe=json.loads(recipe.read_text("utf-8")) if recipe.is_file() else None,
     )
@@ -139,7 +139,7 @@ def freeze(folder: Path) -> Path:
     Raises:
         FileNotFoundError: one of them is missing.
     """
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in _FROZEN]
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in _FROZEN]
     path = folder / SUMS
     path.write_text("".join(lines), "utf-8")
     return path
@@ -150,16 +150,17 @@ def _checked(folder: Path) -> str:
     if not sums.is_file():
         return "not frozen"
     wanted = [line.split(maxsplit=1) for line in sums.read_text("utf-8").splitlines()]
-    same = all((folder / name).is_file() and _sha256(folder / name) == digest for digest, name in wanted)
+    same = all((folder / name).is_file() and file_sha256(folder / name) == digest for digest, name in wanted)
     return "frozen" if same else "changed"
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Fingerprint of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _count(weights: Path) -> int:
+def count_parameters(weights: Path) -> int:
     """Numbers in a file of safetensors: its first eight bytes are the length of a JSON header with all shapes."""
     with weights.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))

@@ -157,17 +157,19 @@ def fine_tune(
     settings: Settings,
     base: str,
     source: dict[str, str],
+    held_out: Sequence[Record] = (),
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Train, or go on with a run of the same settings that was stopped in this folder, and save the result there.
 
     Args:
         model, tokenizer: as `load_model` returns them; an adapter is put on the model here.
-        records: all of them; some are held out.
+        records: all of them; some are held out, unless `held_out` says which.
         folder: becomes a folder of peft's, or with `lora_rank=None` of transformers'.
         settings: what decides the result.
         base: the model's name, written into the adapter's configuration.
         source: name and fingerprint of the data, kept with the results.
+        held_out: what to measure in place of a share of the records, so that several runs are measured on the same.
         watch: who is told what.
 
     Returns:
@@ -188,7 +190,10 @@ def fine_tune(
     told = len(notes)
     if not usable:
         raise ValueError(f"no response fits into {longest} tokens with its prompt: shorten them, or raise max_length")
-    train, held_out = split(usable, share=settings.eval_share, seed=settings.seed)
+    if held_out:
+        train, held_out = usable, fitting(held_out, tokenizer, longest)[0]
+    else:
+        train, held_out = split(usable, share=settings.eval_share, seed=settings.seed)
     if all(len(record) == 1 for record in train):
         notes.append("Every training prompt has one response, so a K above 1 has no effect.")
     else:
