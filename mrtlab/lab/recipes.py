@@ -1,7 +1,7 @@
 """Recipes: what the experiments at full scale train, on what, and what to expect. One YAML file each, in `recipes/`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,9 @@ def settings_of(name: str, scale: str, kind: type) -> Any:
         ValueError: a setting that the experiment does not know, or one that it needs and does not find.
     """
     some = recipe(name).scales[scale]
-    try:
-        return kind(**some)
-    except TypeError as error:
-        raise ValueError(f"{name}.yaml, {scale}: {str(error).rpartition('() ')[2]}") from error
+    known = {field.name: field.default is MISSING for field in fields(kind)}
+    if unknown := [setting for setting in some if setting not in known]:
+        raise ValueError(f"{name}.yaml, {scale}: unknown setting {unknown[0]!r}; known are {', '.join(known)}")
+    if missing := [setting for setting, needed in known.items() if needed and setting not in some]:
+        raise ValueError(f"{name}.yaml, {scale}: lacks {', '.join(missing)}")
+    return kind(**some)
