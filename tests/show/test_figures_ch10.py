@@ -12,9 +12,20 @@ def band(mean, half=0.1):
 
 
 def responses(less_one, less_matched):
-    arms = {arm: {"loss": band(1.0 + i)} for i, arm in enumerate(("one", "many", "matched"))}
+    arms = {
+        arm: {"loss": band(1.0 + i), "tokens": band(1000.0 * (1 + 2 * (arm == "matched")))}
+        for i, arm in enumerate(("one", "many", "matched"))
+    }
     arms["many"] |= {"less_one": band(less_one), "less_matched": band(less_matched)}
     return {"arms": arms, "base": band(4.0), "design": DESIGN}
+
+
+def test_arms_that_tie_are_told_apart_by_their_tokens():
+    found = responses(0, 0)
+    for less in ("less_one", "less_matched"):
+        found["arms"]["many"][less] = band(0.001, 0.01)
+    title = ch10.responses(found, artifact="mrt_scale.book").layout.meta["mrtlab"]["claim"]
+    assert title == "All three teach the same, and the tree feeds 33% of the tokens"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mrtlab.show.figures.ch6 import interval
 from mrtlab.show.figures.ch8_arms import four
 from mrtlab.show.figures.theme import DEALT, GREY, INK, MULTI, SINGLE, label, present, rounded
 
+_SAME = 0.02  # nats a token: differences that nobody would train for
 _MRT = {
     "one": ("one response,<br>read again", SINGLE),
     "many": ("many responses", MULTI),
@@ -40,10 +41,12 @@ def responses(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
     """
     loss = {arm: found["arms"][arm]["loss"] for arm in _MRT}
     base, design = found["base"]["mean"], found["design"]
+    tokens = {arm: found["arms"][arm]["tokens"]["mean"] for arm in _MRT}
     fig = go.Figure()
     for arm, (words, colour) in _MRT.items():
         fig.add_scatter(
-            x=[words], y=rounded([loss[arm]["mean"]]), mode="markers", marker={"color": colour, "size": 12},
+            x=[f"{words}<br>{_thousands(tokens[arm])} tokens"], y=rounded([loss[arm]["mean"]]), mode="markers",
+            marker={"color": colour, "size": 12},
             error_y=interval([loss[arm]], colour), cliponaxis=False,
             hovertemplate=words.replace("<br>", " ") + ": %{y:.3f}<extra></extra>",
         )  # fmt: skip
@@ -56,10 +59,13 @@ def responses(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
         how=f"{design['model']}. All arms read {design['prompts'] * design['k']:,} pairs in {design['steps']} steps. "
         f"Exact loss on {design['held_out']} held-out prompts. Bars: 95 % over {design['seeds']} seeds.",
         alt=f"Held-out loss, {base:.3f} before training; after it "
-        + ", ".join(f"{_flat(_MRT, arm)} {loss[arm]['mean']:.3f}" for arm in _MRT)
+        + ", ".join(f"{_flat(_MRT, arm)} {loss[arm]['mean']:.3f} for {_thousands(tokens[arm])} tokens" for arm in _MRT)
         + ".",
-        columns=["arm", "loss", "95 % from", "to"],
-        rows=[["before training", *four(found["base"])], *([_flat(_MRT, arm), *four(loss[arm])] for arm in _MRT)],
+        columns=["arm", "loss", "95 % from", "to", "tokens fed"],
+        rows=[
+            ["before training", *four(found["base"]), 0],
+            *([_flat(_MRT, arm), *four(loss[arm]), round(tokens[arm])] for arm in _MRT),
+        ],
         artifact=artifact,
         height=380,
     )  # fmt: skip
@@ -67,12 +73,24 @@ def responses(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
 
 def _responses_claim(arms: Mapping[str, Any]) -> str:
     against_one, against_matched = arms["many"]["less_one"], arms["many"]["less_matched"]
+    share = arms["many"]["tokens"]["mean"] / arms["matched"]["tokens"]["mean"]
+    if max(abs(side) for less in (against_one, against_matched) for side in (less["lo"], less["hi"])) < _SAME:
+        return f"All three teach the same, and the tree feeds {share:.0%} of the tokens"
     better = "Several responses beat one" if against_one["hi"] < 0 else "Several responses do not clearly beat one"
     if against_matched["hi"] < 0:
         return f"{better}, and new prompts too"
     if against_matched["lo"] > 0:
         return f"{better}; as many new prompts do more"
     return f"{better}; as many new prompts do about the same"
+
+
+def _thousands(number: float) -> str:
+    """A count to two digits.
+
+    >>> _thousands(9802.0), _thousands(31198.2), _thousands(310)
+    ('9,800', '31,000', '310')
+    """
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def evenness(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
