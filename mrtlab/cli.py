@@ -6,6 +6,7 @@ Heavy imports sit inside the commands, so that `mrtlab --help` answers at once.
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from rich.table import Table
 import mrtlab
 from mrtlab.cli_common import examples as _examples
 from mrtlab.cli_common import fail as _fail
+from mrtlab.cli_common import one_voice as _one_voice
+from mrtlab.cli_common import only_train as _only_train
 from mrtlab.cli_diffuse import EXAMPLES as _DIFFUSE_EXAMPLES
 from mrtlab.cli_diffuse import diffuse
 from mrtlab.cli_evaluate import EXAMPLES as _EVALUATE_EXAMPLES
@@ -51,7 +54,9 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the `mrtlab` command."""
-    app(prog_name="mrtlab")
+    with _one_voice():
+        _only_train(sys.argv[1:])
+        app(prog_name="mrtlab")
 
 
 def _show_version(wanted: bool) -> bool:

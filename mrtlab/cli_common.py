@@ -1,19 +1,28 @@
 """What the commands share: how help shows examples, and how a mistake is reported."""
 
+import io
 import logging
+import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from mrtlab.training.launch import launched
+
 if TYPE_CHECKING:
     from mrtlab.data.records import Record
     from mrtlab.training.choose import Choice
+    from mrtlab.training.processes import Team
+
+_GRACE_S = 10.0  # that the main process has to say what is wrong, before another one does
+STOPPED = 130  # the exit code of a run that was stopped
 
 
 def examples(*commands: str) -> str:
@@ -25,6 +34,54 @@ def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong in one sentence and leave."""
     typer.echo(f"mrtlab: {message}", err=True)
     raise typer.Exit(code)
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of several processes that a launcher started, let one be heard.
+
+    Nearly every mistake is met by all of them. The launcher ends all when the first one leaves, so the others wait
+    until the main process has said what is wrong. One that still lives then has met a mistake of its own, and says it.
+    """
+    rank, size = launched()
+    heard, failed = sys.stderr, True
+    if rank:
+        sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    try:
+        yield
+        failed = False
+    except SystemExit as left:
+        failed = left.code not in (None, 0, STOPPED)
+        raise
+    finally:
+        said = sys.stderr.getvalue().strip().splitlines() if rank else []
+        sys.stderr = heard
+        if not failed and "mrtlab.training.processes" in sys.modules:
+            sys.modules["mrtlab.training.processes"].leave()
+        if failed and rank:
+            time.sleep(_GRACE_S)
+            typer.echo(f"Process {rank} of {size}: {said[-1] if said else 'failed'}", err=True)
+
+
+def only_train(words: Sequence[str]) -> None:
+    """Leave if a launcher started several processes of a command that is made for one."""
+    _, size = launched()
+    if size > 1 and words and words[0] != "train" and not words[0].startswith("-"):
+        message = f"{words[0]} runs in one process, and {size} were launched: only mrtlab train works with several"
+        typer.echo(f"mrtlab: {message}", err=True)
+        sys.exit(2)
+
+
+def joined(device: str) -> "Team":
+    """Meet the other processes, where there are any; or one sentence on why that cannot be."""
+    from mrtlab.training.processes import team
+
+    if device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    try:
+        return team()
+    except ValueError as error:
+        fail(str(error), 2)
 
 
 def shown(text: str) -> str:

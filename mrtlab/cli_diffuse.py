@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrtlab.cli_common import base_name, command_line, examples, fail, lm_needed, loaded, stoppable
+from mrtlab.cli_common import base_name, command_line, examples, fail, joined, lm_needed, loaded, stoppable
 from mrtlab.cli_lm import DeviceOption, ModelOption
 from mrtlab.cli_train import REPORT, as_option, check_folder, sha256_of, told, watching
 
@@ -108,7 +108,9 @@ def diffuse(
         fail(as_option(str(error), _OPTIONS), 2)
     base = base_name(model)
     source = {"file": str(targets), "sha256": sha256_of(targets) + (sha256_of(anchors) if anchors else "")}
-    check_folder(out, settings, base, source, resume)
+    processes = joined(device)
+    if processes.main:
+        check_folder(out, settings, base, source, resume)
     network, tokenizer = loaded(model, device, "float32" if full else "auto")
     command = command_line()
     memory = "lower --batch-prompts or --anchor-rows, or split the longest list"
@@ -117,7 +119,8 @@ def diffuse(
             results = train_diffuse(
                 network, tokenizer, wanted, out, settings=settings, base=base, source=source, watch=watch
             )
-        _report(out, results, command)
+        if processes.main:
+            _report(out, results, command)
     if as_json:
         content = {"folder": str(out), "report": str(out / REPORT)} | results
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "mrtlab spa adapt parts --steps 400 --out adapters",
+    "mrtlab spa adapt parts --steps 400 --only 0,2 --device cuda:1 --out adapters",
     "mrtlab spa adapt control --model Qwen/Qwen3-0.6B --steps 400 --lora-rank 16 --seed 1 --out seeds",
 )
 _OPTIONS = ("lora_rank", "batch_prompts", "warmup", "steps", "lr")
@@ -43,20 +45,26 @@ def adapt(
         str, typer.Option(help="token: long responses weigh more, as in TRL. response: all weigh the same.")
     ] = "token",
     seed: Annotated[int, typer.Option(min=0, help="Of adapter 0; adapter k takes this plus k.")] = 0,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Parts to train here, such as 0,2, while other cards train others.", show_default="all"),
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter on each part, from one frozen base model, with equal steps.
 
     The adapters are ordinary folders of peft's, ADAPTERS/ADAPTERS-0 and so on: names that no server mixes up. Stop it
-    with Ctrl-C, or lose power: the same command goes on, and leaves finished adapters alone.
+    with Ctrl-C, or lose power: the same command goes on, and leaves finished adapters alone. No adapter needs another:
+    with --only, several cards or machines that see one disk train a few each into the same folder.
     """
     said = _note(parts)
     if normalisation not in ("token", "response"):
         fail(f"--normalisation is {normalisation!r}; it must be token or response", 2)
     records = _parts(parts, said)
+    chosen = _chosen(only, len(records))
     lm_needed("accelerate", "peft")
-    from mrtlab.spa.adapters import AdaptSettings, train_adapters, vllm_command
+    from mrtlab.spa.adapters import AdaptSettings, finished, train_adapters, vllm_command
 
     try:
         settings = AdaptSettings(
@@ -81,14 +89,19 @@ def adapt(
     with told(str(parts), options=_OPTIONS, memory=memory, kept=lambda: bool(note_of(out))):
         _begin(out, about)
         with stoppable() as stopped, watching(stopped) as watch:
+            numbered = _numbered(watch, out, records, chosen)
             folders = train_adapters(
-                network, tokenizer, records, out, base=base, settings=settings, watch=_numbered(watch, out, records)
+                network, tokenizer, records, out, base=base, settings=settings, only=chosen, watch=numbered
             )
-        served = _served(vllm_command, folders)
+        there = [k for k, folder in enumerate(folders) if finished(folder)]
+        served = _served(vllm_command, folders) if len(there) == len(folders) else None
     content = (
         {"folder": str(out)}
         | about
-        | {"adapters": [_one(folder, part) for folder, part in zip(folders, records, strict=True)]}
+        | {
+            "adapters": [_one(folders[k], records[k]) for k in there],
+            "missing": [k for k in range(len(folders)) if k not in there],
+        }
     )
     if as_json:
         typer.echo(json.dumps(content | {"vllm": served}, indent=2, ensure_ascii=False, allow_nan=False))
@@ -148,19 +161,37 @@ def _begin(out: Path, about: dict[str, Any]) -> None:
     """Write down what the folder is for before the first step, so that a run that is cut off can be told apart."""
     from mrtlab.data.records_io import write_jsonl
 
-    if not note_of(out):
-        out.mkdir(exist_ok=True)
-        write_jsonl(out / NOTE, [about])
+    if note_of(out):
+        return
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as made:
+        new = Path(made) / out.name
+        new.mkdir()
+        write_jsonl(new / NOTE, [about])
+        try:
+            new.rename(out)  # seen with the note in it, or not at all: others may begin at the same moment
+        except OSError:
+            if not note_of(out):
+                raise
 
 
-def _numbered(watch: "Watch", out: Path, records: "list[list[Record]]") -> "Watch":
+def _chosen(only: str | None, k: int) -> list[int]:
+    """The parts that --only names; all without it."""
+    if only is None:
+        return list(range(k))
+    words = [word.strip() for word in only.split(",")]
+    if not all(word.isdecimal() and int(word) < k for word in words) or len(set(words)) < len(words):
+        fail(f"--only is {only!r}; it must name parts from 0 to {k - 1}, each once, with commas between", 2)
+    return sorted(map(int, words))
+
+
+def _numbered(watch: "Watch", out: Path, records: "list[list[Record]]", chosen: list[int]) -> "Watch":
     """A watch that says which adapter it is whenever one begins."""
-    from mrtlab.training.folder import read_run
+    from mrtlab.spa.adapters import finished
 
-    left = [k for k in range(len(records)) if "after" not in (read_run(out / f"{out.name}-{k}") or {})]
-    if len(left) < len(records):
-        typer.echo(f"Finished before: {counted(len(records) - len(left), 'adapter')}", err=True)
-    waiting = iter(left)
+    before = [k for k in range(len(records)) if finished(out / f"{out.name}-{k}")]
+    if before:
+        typer.echo(f"Finished before: {counted(len(before), 'adapter')}", err=True)
+    waiting = iter([k for k in chosen if k not in before])
 
     def began() -> None:
         k = next(waiting)
@@ -204,6 +235,11 @@ def _print(out: Path, content: dict[str, Any], said: dict[str, Any], served: lis
     print_table(title, ("adapter", "examples", "passes", "loss at first", "last tenth"), rows, wide=("adapter",))
     name = shlex.quote(str(out))
     typer.echo(f"Saved: {out}")
+    if content["missing"]:
+        numbers = ", ".join(map(str, content["missing"]))
+        typer.echo(f"Missing: {numbers}. When they are there, the same command without --only says what comes next;")
+        typer.echo("it trains those that nobody has trained.")
+        return
     first = (said["parts"][0].get("query") or {}).get("prompt")
     asked = first if first and len(first) <= 80 and "\n" not in first else "Write f(x) that returns twice x."
     typer.echo(f"Next:  mrtlab spa sample {shlex.quote(asked)} --adapters {name}")

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mrtlab.cli_common import (
+    STOPPED,
     PromptColumn,
     ResponseColumn,
     ScoreColumn,
@@ -25,6 +26,7 @@ from mrtlab.cli_common import (
     command_line,
     examples,
     fail,
+    joined,
     lm_needed,
     loaded,
     records_of,
@@ -32,6 +34,7 @@ from mrtlab.cli_common import (
 )
 from mrtlab.cli_lm import DeviceOption, ModelOption
 from mrtlab.cli_select import AlphaOption, DataArgument, RuleOption, SimilarityOption, TemperatureOption, choice_of
+from mrtlab.training.launch import launched
 
 if TYPE_CHECKING:
     from mrtlab.training.watch import Step
@@ -135,15 +138,21 @@ def mrt(
         fail(as_option(str(error), _OPTIONS), 2)
     base = base_name(model)
     source = {"file": str(data), "sha256": sha256_of(data)}
-    check_folder(out, settings, base, source, resume)
-    network, tokenizer = loaded(model, device, "float32" if full else "auto")
+    processes = joined(device)
+    if processes.main:
+        check_folder(out, settings, base, source, resume)
+    if processes.sharded:  # from the CPU a part to each card; products are in accelerate's mixed_precision
+        network, tokenizer = loaded(model, "cpu", "float32")
+    else:
+        network, tokenizer = loaded(model, device, "float32" if full else "auto")
     command = command_line()
     with told(data, out, command, options=_OPTIONS, memory="raise --accumulate, or lower --k or --max-length"):
         with stoppable() as stopped, watching(stopped) as watch:
             results = fine_tune(
                 network, tokenizer, records, out, settings=settings, base=base, source=source, watch=watch
             )
-        _report(out, results, command)
+        if processes.main:
+            _report(out, results, command)
     if as_json:
         content = {"folder": str(out), "report": str(out / REPORT)} | results
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
@@ -185,8 +194,9 @@ def told(data: Path, out: Path, command: str, *, options: Sequence[str], memory:
         fail(f"the GPU's memory is too small for these settings: {memory}", 1)
     except KeyboardInterrupt:
         if not (out / RUN).is_file():
-            fail(f"stopped before anything was kept; to begin anew: {command}", 130)
-        fail(f"stopped. What was done is kept in {out}; to go on: {again}", 130)
+            fail(f"stopped before anything was kept; to begin anew: {command}", STOPPED)
+        how = "" if launched()[1] == 1 else ", on as many processes as you like"
+        fail(f"stopped. What was done is kept in {out}; to go on{how}: {again}", STOPPED)
 
 
 def sha256_of(path: Path) -> str:

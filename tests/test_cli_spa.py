@@ -27,6 +27,7 @@ from mrtlab.data import guarded
 from mrtlab.data.guard import GuardError, guard
 from mrtlab.lm import shelf
 from mrtlab.spa import sources, stacked
+from mrtlab.spa.adapters import alone
 from mrtlab.spa.attribution import open_gradients
 from mrtlab.spa.influence import fisher
 from mrtlab.spa.partition import standardised
@@ -307,6 +308,35 @@ class TestAdapt:
         for k in range(2):
             cut, whole = (load_file(f"{n}/{n}-{k}/adapter_model.safetensors") for n in ("cut", "adapters"))
             assert all(torch.allclose(cut[name], whole[name], atol=1e-6) for name in whole)
+
+    def test_parts_are_independent_jobs(self):
+        same = ("adapt", "parts", "--steps", 4, "--lora-rank", 2, "--lr", 0.05, "--out", "jobs", *QUICK)
+        first = call(*same, "--only", "1")
+        assert "Missing: 0." in first.stdout
+        assert "Next:" not in first.stdout
+        assert {path.name for path in Path("jobs").iterdir()} == {"adapters.json", "jobs-1"}
+        assert "`mrtlab spa adapt` that began them" in complaint("sample", "x", "--adapters", "jobs")
+        second = json.loads(call(*same, "--only", "0", "--json").stdout)
+        assert second["missing"] == []
+        assert len(second["adapters"]) == 2
+        assert "Next:" in call(*same).stdout
+        for k in range(2):  # as one process makes them
+            job, whole = (load_file(f"{n}/{n}-{k}/adapter_model.safetensors") for n in ("jobs", "adapters"))
+            assert all(torch.equal(job[name], whole[name]) for name in whole)
+            assert not Path(f"jobs/jobs-{k}/.lock").exists()
+
+    def test_a_part_that_another_process_trains_is_left_to_it(self):
+        same = ("adapt", "parts", "--steps", 4, "--lora-rank", 2, "--lr", 0.05, "--out", "jobs", *QUICK)
+        Path("jobs/jobs-1").mkdir(parents=True)
+        shutil.copy("adapters/adapters.json", "jobs/adapters.json")
+        with alone(Path("jobs/jobs-1")):
+            assert "another process trains jobs/jobs-1 at this moment" in complaint(*same, "--only", "1")
+
+    @pytest.mark.parametrize("only", ["2", "0,0", "", "a", "-1", "0;1"])
+    def test_parts_that_are_not_there_are_refused(self, only):
+        said = complaint("adapt", "parts", "--only", only, "--out", "jobs", *QUICK)
+        assert said == f"mrtlab: --only is {only!r}; it must name parts from 0 to 1, each once, with commas between"
+        assert not Path("jobs").exists()
 
     def test_a_part_that_was_edited_is_read_as_it_is_now(self):
         kept = Path("parts/part-0.jsonl").read_text().splitlines(keepends=True)[1:]

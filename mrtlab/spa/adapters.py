@@ -25,6 +25,7 @@ from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrai
 from mrtlab.training.watch import Stopped, Watch, Watching
 
 _HOW = "`mrtlab.spa.adapters`, one adapter for each part of a data set"
+_LOCK = ".lock"
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what its option takes
 
 
@@ -110,6 +111,7 @@ def train_adapters(
     *,
     base: str,
     settings: AdaptSettings | None = None,
+    only: Sequence[int] | None = None,
     watch: Watch | None = None,
 ) -> list[Path]:
     """Train an adapter on each part, W_k = W + B_k A_k, and save it as a folder of peft's; go on where a run stopped.
@@ -125,13 +127,16 @@ def train_adapters(
         folder: of all.
         base: the model's name, written into each adapter's configuration.
         settings: the same for all.
+        only: numbers of the parts to train in this call. No adapter needs another, so calls on several cards, or on
+            machines that see one disk, may train a few each; None trains all.
         watch: who is told what; its `stopped` ends the run after a step.
 
     Returns:
         the folders, in the order of the parts.
 
     Raises:
-        ValueError: there is no part, one is empty, or a folder holds an adapter of other settings or data.
+        ValueError: there is no part, one is empty, a folder holds an adapter of other settings or data, `only` names
+            a part that is not there, or another process trains one of them at this moment.
         Stopped: `watch.stopped` said so; the same call goes on from there.
         OSError: the folder cannot be written to.
 
@@ -151,6 +156,8 @@ def train_adapters(
     if not len(parts) or not all(len(part) for part in parts):
         empty = [k for k, part in enumerate(parts) if not len(part)]
         raise ValueError(f"expected at least one part and no empty one, got {len(parts)} parts, empty ones: {empty}")
+    if only is not None and not (only and set(only) <= set(range(len(parts)))):
+        raise ValueError(f"only must name parts from 0 to {len(parts) - 1}, got {list(only)}")
     folders = [folder / f"{folder.name}-{k}" for k in range(len(parts))]
     said = []
     for k, (part, place) in enumerate(zip(parts, folders, strict=True)):
@@ -164,11 +171,40 @@ def train_adapters(
             raise ValueError(f"{place} holds an adapter of other settings, data or base: choose another folder")
         said.append((one, bool(before and before.get("after"))))
     for k, (place, (one, done)) in enumerate(zip(folders, said, strict=True)):
-        if not done:
+        if not done and (only is None or k in only):
             place.mkdir(parents=True, exist_ok=True)
-            write_jsonl(place / RUN, [one])
-            _train(model, tokenizer, parts[k], place, one, settings, settings.seed + k, watch)
+            with alone(place):
+                write_jsonl(place / RUN, [one])
+                _train(model, tokenizer, parts[k], place, one, settings, settings.seed + k, watch)
     return folders
+
+
+def finished(place: Path) -> bool:
+    """Whether the adapter of a folder is trained to its end."""
+    return bool((read_run(place) or {}).get("after"))
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Refuse to work in a folder in which another process of this machine works. A process that dies lets go of it.
+
+    Raises:
+        ValueError: another process is there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    with (place / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process trains {place} at this moment: leave it to that, or stop it") from None
+        except OSError:  # a disk that cannot lock
+            pass
+        yield
+    (place / _LOCK).unlink(missing_ok=True)
 
 
 def load_adapters(model: Any, folders: Sequence[Path]) -> Any:

@@ -24,6 +24,7 @@ from mrtlab.lm.tree import TokenTree
 from mrtlab.training.anchor import AnchorRows, Law, anchor_kl, base_law, remembered
 from mrtlab.training.groups import Group, GroupSet
 from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer, last_whole_checkpoint
+from mrtlab.training.processes import team
 
 PassLaws = Callable[[int, list[Float[np.ndarray, "_m"]]], None]
 _ENOUGH = "enough"  # what the log says of the pass after which training stopped early
@@ -217,7 +218,7 @@ class _Passes(TrainerCallback):
         steps = -(-len(trainer.targets) // trainer.step_prompts)
         if state.global_step % steps:
             return
-        laws = trainer.laws()
+        laws = team().agree(trainer.laws)  # one decides, since cards may differ in the last bit
         found, least = float(losses(trainer.targets, laws).sum()), floor(trainer.targets)
         entry = {"step": state.global_step, "pass": state.global_step // steps, "losses": found, "floor": least}
         stop = trainer.diffuse.stop

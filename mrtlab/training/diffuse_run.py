@@ -21,7 +21,8 @@ from mrtlab.training.anchor import AnchorRows, Law, anchor_rows, base_law, kept,
 from mrtlab.training.diffuse import DiffuseConfig, DiffuseTrainer, floor
 from mrtlab.training.folder import CHECKPOINTS, RUN, read_run, run_arguments, save_model
 from mrtlab.training.mixing import mix
-from mrtlab.training.watch import Stopped, Watch, Watching
+from mrtlab.training.processes import Team, idle, team
+from mrtlab.training.watch import Stopped, Watch, Watching, heard
 
 _SMALL = 50_000_000  # weights; larger models take smaller steps
 _FREE = 4  # every so many-th anchor is kept out of training, to see whether what is not anchored stays, too
@@ -78,7 +79,12 @@ class DiffuseSettings:
 
     def config(self) -> DiffuseConfig:
         """What the trainer takes of them."""
-        return DiffuseConfig(stop=self.stop, anchor_weight=self.anchor_weight, anchor_rows=self.anchor_rows)
+        return DiffuseConfig(
+            stop=self.stop,
+            anchor_weight=self.anchor_weight,
+            anchor_rows=self.anchor_rows,
+            step_prompts=self.batch_prompts,
+        )
 
     def constant_lr(self, parameters: int) -> float:
         """The learning rate for a model of so many weights: that of the paper, more for small models.
@@ -124,12 +130,20 @@ def train_diffuse(
         Stopped: `watch.stopped` said so; the folder goes on from there.
         OSError: the folder cannot be written to.
     """
-    watch = watch or Watch()
+    processes = team()
+    watch = heard(watch, processes)
     if not targets.trained:
         raise ValueError("there is no prompt to train on: give at least one entry without a use, or with use 'train'")
+    if processes.sharded:
+        raise ValueError(
+            "diffuse fine-tuning measures the whole law of a model on every card, so weights cannot be spread over "
+            "cards (FSDP): take recipes/accelerate/ddp.yaml"
+        )
     scored = [with_casings(target) if settings.casings else target for target in targets.targets]
     notes = _notes(targets, settings)
     for sentence in notes:
+        watch.note(sentence)
+    if sentence := idle(settings.batch_prompts, processes.size):
         watch.note(sentence)
     lr = settings.constant_lr(sum(p.numel() for p in model.parameters()))
     frozen = None
@@ -137,24 +151,33 @@ def train_diffuse(
         model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
     elif targets.anchors:
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
-    rows = anchor_rows(model, tokenizer, targets.anchors, seed=settings.seed) if targets.anchors else None
+    rows = None
+    if targets.anchors:  # one draws the base model's answers for all, as cards may differ in the last bit
+        rows = processes.agree(lambda: anchor_rows(model, tokenizer, targets.anchors, seed=settings.seed))
     law = remembered(base_law(model, frozen), rows) if rows is not None else None
     held, free = _held_and_free(rows, settings.seed)
-    aims = _mixed(model, tokenizer, targets.trained, settings)
-    found = read_run(folder) or {}
-    if "before" not in found:
-        before = [_row(one) for one in _aim(model, tokenizer, scored, watch)]
-        found = {"settings": asdict(settings), "base": base, "source": source, "notes": notes, "before": before}
-        found["anchors_before"] = _kept(model, law, held, free)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_jsonl(folder / RUN, [found])
-    trainer = _trainer(model, tokenizer, aims, held, law, folder, settings, lr, watch)
+    aims = processes.agree(lambda: _mixed(model, tokenizer, targets.trained, settings))
+
+    def begun() -> dict[str, Any]:
+        """What the folder says of this run, and if nothing, what is measured before it, written there."""
+        found = read_run(folder) or {}
+        if "before" not in found:
+            before = [_row(one) for one in _aim(model, tokenizer, scored, watch)]
+            found = {"settings": asdict(settings), "base": base, "source": source, "notes": notes, "before": before}
+            found["anchors_before"] = _kept(model, law, held, free)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_jsonl(folder / RUN, [found])
+        return found
+
+    found = processes.agree(begun)
+    trainer = _trainer(model, tokenizer, aims, held, law, folder, settings, lr, watch, processes)
     trainer.train(resume_from_checkpoint=True)
     if trainer.state.global_step < trainer.state.max_steps and not trainer.stopped_early:
         raise Stopped
-    after = [_row(one) for one in _aim(model, tokenizer, scored, watch)]
-    anchors_after = _kept(model, law, held, free)
-    save_model(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None, how=_HOW)
+    after = processes.agree(lambda: [_row(one) for one in _aim(model, tokenizer, scored, watch)])
+    anchors_after = processes.agree(lambda: _kept(model, law, held, free))
+    if processes.main:
+        save_model(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None, how=_HOW)
     log = trainer.state.log_history
     prompts = [_prompt(*each) for each in zip(scored, found.pop("before"), after, strict=True)]
     results = found | {
@@ -170,12 +193,13 @@ def train_diffuse(
         "floor": floor(aims),
         "stopped_early": trainer.stopped_early,
         "cost": _cost(trainer) | {"seconds": max((entry.get("seconds", 0.0) for entry in log), default=0.0)},
-        "used": {"lr": lr},
+        "used": {"lr": lr, "processes": processes.size},
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     results.pop("anchors_before")
-    write_jsonl(folder / RUN, [results])
-    shutil.rmtree(folder / CHECKPOINTS)
+    if processes.main:
+        write_jsonl(folder / RUN, [results])
+        shutil.rmtree(folder / CHECKPOINTS)
     return results
 
 
@@ -273,6 +297,7 @@ def _trainer(
     settings: DiffuseSettings,
     lr: float,
     watch: Watch,
+    processes: Team,
 ) -> DiffuseTrainer:
     steps = settings.passes * -(-len(targets) // settings.batch_prompts)
     args = run_arguments(
@@ -281,7 +306,7 @@ def _trainer(
         steps=steps,
         seed=settings.seed,
         num_train_epochs=settings.passes,
-        per_device_train_batch_size=settings.batch_prompts,
+        per_device_train_batch_size=-(-settings.batch_prompts // processes.size),
         learning_rate=lr,
         lr_scheduler_type="constant",
         adam_epsilon=1e-5,

@@ -25,7 +25,8 @@ from mrtlab.training.multiresponse import (
     MultiResponseTrainer,
     Normalisation,
 )
-from mrtlab.training.watch import Stopped, Watch, Watching
+from mrtlab.training.processes import Team, idle, team
+from mrtlab.training.watch import AtFirst, Stopped, Watch, Watching, heard
 
 HELD_OUT = "held_out.jsonl"
 _MEASURED = 64  # training prompts that are measured, too; more would only narrow the interval
@@ -181,7 +182,8 @@ def fine_tune(
         Stopped: `watch.stopped` said so; the folder goes on from there.
         OSError: the folder cannot be written to.
     """
-    watch = watch or Watch()
+    processes = team()
+    watch = heard(watch, processes)
     limit = getattr(text_config(model), "max_position_embeddings", None)
     longest = min((n for n in (settings.max_length, limit) if n is not None), default=None)
     usable, notes = fitting(records, tokenizer, longest)
@@ -212,24 +214,40 @@ def fine_tune(
         )
     for sentence in notes[told:]:
         watch.note(sentence)
+    if sentence := idle(settings.batch_prompts // settings.accumulate, processes.size):
+        watch.note(sentence)
     if settings.lora_rank:
         model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
     measured = {"held_out": held_out, "train": _some(train, settings.seed)}
-    kept = read_run(folder) or {}
-    before = kept.get("before")
-    if before is None:
-        before = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
-        kept = {"settings": asdict(settings), "base": base, "source": source, "notes": notes, "before": before}
-        folder.mkdir(parents=True, exist_ok=True)
-        write_jsonl(folder / RUN, [kept])
-        if held_out:
-            write_records(folder / HELD_OUT, held_out)
-    trainer = _trainer(model, tokenizer, train, folder, settings, lr, watch)
+
+    def measure_all(network: Any) -> dict[str, Measured]:
+        return processes.agree(
+            lambda: {name: _measure(network, tokenizer, some, watch, name) for name, some in measured.items()}
+        )
+
+    def begin(network: Any) -> None:
+        kept.update(settings=asdict(settings), base=base, source=source, notes=notes, before=measure_all(network))
+        if processes.main:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_jsonl(folder / RUN, [kept])
+            if held_out:
+                write_records(folder / HELD_OUT, held_out)
+
+    kept = processes.agree(lambda: read_run(folder) or {})
+    first = "before" not in kept
+    if first and not processes.sharded:
+        begin(model)
+    trainer = _trainer(model, tokenizer, train, folder, settings, lr, watch, processes)
+    if first and processes.sharded:  # then the model may be too large for one card, and is first whole in parts
+        trainer.add_callback(AtFirst(begin))
     trainer.train(resume_from_checkpoint=True)
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
-    after = {name: _measure(model, tokenizer, some, watch, name) for name, some in measured.items()}
-    save_model(model, tokenizer, folder, base=base, adapter=settings.lora_rank is not None, how=_HOW)
+    after, before = measure_all(trainer.model), kept["before"]
+    weights = trainer.accelerator.get_state_dict(trainer.model) if processes.sharded else None
+    if processes.main:
+        whole = {"base": base, "adapter": settings.lora_rank is not None, "how": _HOW, "weights": weights}
+        save_model(trainer.model, tokenizer, folder, **whole)
     log = trainer.state.log_history
     results = kept | {
         "prompts": {name: len(some) for name, some in (("train", train), ("held_out", held_out))},
@@ -238,11 +256,12 @@ def fine_tune(
         "loss": [[entry["step"], entry["loss"]] for entry in log if "loss" in entry],
         "cost": _cost(trainer.train_dataset, settings.epochs)
         | {"seconds": max(entry.get("seconds", 0.0) for entry in log), "steps": trainer.state.max_steps},
-        "used": {"lr": lr, "max_length": longest},
+        "used": {"lr": lr, "max_length": longest, "processes": processes.size},
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
-    write_jsonl(folder / RUN, [results])
-    shutil.rmtree(folder / CHECKPOINTS)
+    if processes.main:
+        write_jsonl(folder / RUN, [results])
+        shutil.rmtree(folder / CHECKPOINTS)
     return results
 
 
@@ -259,7 +278,14 @@ def _measure(model: Any, tokenizer: Any, records: Sequence[Record], watch: Watch
 
 
 def _trainer(
-    model: Any, tokenizer: Any, train: Sequence[Record], folder: Path, settings: Settings, lr: float, watch: Watch
+    model: Any,
+    tokenizer: Any,
+    train: Sequence[Record],
+    folder: Path,
+    settings: Settings,
+    lr: float,
+    watch: Watch,
+    processes: Team,
 ) -> MultiResponseTrainer:
     steps = settings.epochs * -(-len(train) // settings.batch_prompts)
     args = run_arguments(
@@ -268,14 +294,19 @@ def _trainer(
         steps=steps,
         seed=settings.seed,
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_prompts // settings.accumulate,
+        per_device_train_batch_size=-(-settings.batch_prompts // (settings.accumulate * processes.size)),
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=lr,
         lr_scheduler_type="cosine",
         warmup_steps=min(steps // 20, 100),  # none in a short run: the first step of a warm-up learns nothing
         weight_decay=0.0,
     )
-    config = MultiResponseConfig(choice=settings.choice, redraw=settings.redraw, normalisation=settings.normalisation)
+    config = MultiResponseConfig(
+        choice=settings.choice,
+        redraw=settings.redraw,
+        normalisation=settings.normalisation,
+        step_prompts=settings.batch_prompts,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = MultiResponseTrainer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mrtlab.data.records_io import read_jsonl
+from mrtlab.training.launch import sharded
 
 RUN = "run.json"  # settings, what was measured before, and, at the end, the results
 CHECKPOINTS = "checkpoints"
@@ -47,7 +48,7 @@ def run_arguments(model: Any, folder: Path, *, steps: int, seed: int, **special:
         save_steps=max(1, steps // _SAVES),
         save_total_limit=2,
         seed=seed,
-        use_cpu=next(model.parameters()).device.type == "cpu",
+        use_cpu=next(model.parameters()).device.type == "cpu" and not sharded(),  # parts go from the CPU to their GPUs
         dataloader_pin_memory=False,
         disable_tqdm=True,
         report_to="none",
@@ -82,7 +83,16 @@ def writing() -> Iterator[None]:
 
 
 @writing()
-def save_model(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: bool, how: str) -> None:
+def save_model(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    *,
+    base: str,
+    adapter: bool,
+    how: str,
+    weights: dict[str, Any] | None = None,
+) -> None:
     """Write into a folder beside, then move: files that are seen are whole, and the configuration comes last.
 
     Args:
@@ -92,15 +102,16 @@ def save_model(model: Any, tokenizer: Any, folder: Path, *, base: str, adapter: 
         base: the model's name, written into the adapter's configuration.
         adapter: whether only an adapter was trained.
         how: command and method, for the card: "`mrtlab train mrt`, several responses to each prompt at once".
+        weights: all of them by name, where the model itself holds a part alone.
     """
     new = folder / "new"
     shutil.rmtree(new, ignore_errors=True)
     if adapter:
         model.peft_config["default"].base_model_name_or_path = base
         # Embeddings are not trained. "auto" would ask the hub for the base model.
-        model.save_pretrained(new, save_embedding_layers=False)
+        model.save_pretrained(new, save_embedding_layers=False, state_dict=weights)
     else:
-        model.save_pretrained(new)
+        model.save_pretrained(new, state_dict=weights)
     tokenizer.save_pretrained(new)
     what = "An adapter" if adapter else "A model"
     (new / "README.md").write_text(_CARD.format(base=base, name=folder.name, what=what, how=how))

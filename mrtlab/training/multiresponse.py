@@ -144,6 +144,7 @@ class MultiResponseTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with writing():
             super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process writes a part
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             (folder / _WHOLE).touch()

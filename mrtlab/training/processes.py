@@ -2,22 +2,25 @@
 
 `torchrun` and `accelerate launch` start the processes and tell each its number through the environment. What is
 agreed on here goes over a group of its own on the CPU: it waits as long as it must, so that nobody is cut off while
-one process measures for an hour, and asking it every step does not hold up a GPU.
+one process measures for an hour, and to ask it after every step does not hold up a GPU.
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
+from torch import distributed
 
-from mrtlab.training.watch import Watch
+from mrtlab.training.launch import launched, sharded
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=7)  # how long a process waits for the others; a launcher ends all if one fails
+_GOODBYE = timedelta(seconds=10)  # how long it waits for them when it leaves
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Team:
     Attributes:
         rank: number of this one; 0 is the main process, which prints and writes.
         size: how many there are.
-        sharded: whether each keeps only a part of the weights (FSDP), so that every pass needs them all.
-        group: of torch.distributed, None for one process.
+        sharded: whether each keeps a part of the weights alone (FSDP), so that every pass needs them all.
+        group: of torch.distributed, on the CPU; None for one process.
     """
 
     rank: int = 0
@@ -50,39 +53,30 @@ class Team:
         if self.size == 1:
             return asked
         said = torch.tensor([int(asked)])
-        torch.distributed.all_reduce(said, op=torch.distributed.ReduceOp.MAX, group=self.group)
+        distributed.all_reduce(said, op=distributed.ReduceOp.MAX, group=self.group)
         return bool(said)
 
-    def from_main(self, make: Callable[[], T]) -> T:
-        """What the main process makes, for all; the others wait for it. All must call it.
+    def agree(self, find: Callable[[], T]) -> T:
+        """What the main process finds, for all. The others wait for it; where weights are spread, all must help.
 
-        >>> Team().from_main(lambda: 3)
+        All must call it. What is found must be something that pickle can send.
+
+        >>> Team().agree(lambda: 3)
         3
         """
-        made = [make() if self.main else None]
+        found = [find() if self.main or self.sharded else None]
         if self.size > 1:
-            torch.distributed.broadcast_object_list(made, src=0, group=self.group)
-        return made[0]
-
-    def quiet(self, watch: Watch) -> Watch:
-        """The watch for the main process; for the others one that is told nothing, and may still ask to stop."""
-        return watch if self.main else replace(Watch(), stopped=watch.stopped)
-
-
-def launched() -> tuple[int, int]:
-    """Number of this process and how many there are, as the launcher said; (0, 1) without one. Costs no import."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def sharded() -> bool:
-    """Whether accelerate was told to cut the weights into parts, one for each process."""
-    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+            distributed.broadcast_object_list(found, src=0, group=self.group)
+        return found[0]
 
 
 def team() -> Team:
     """The processes that were launched together; this one alone if there was no launcher.
 
-    The first call of each process meets the others', and gives each its own GPU where there are any.
+    The first call meets the others', and gives every process its own GPU where there are any.
+
+    Raises:
+        ValueError: weights cannot be spread as the configuration of accelerate asks.
 
     >>> team().size
     1
@@ -91,11 +85,39 @@ def team() -> Team:
     return _met(rank, size) if size > 1 or sharded() else Team()
 
 
+def idle(together: int, processes: int) -> str | None:
+    """A sentence on processes that wait for the others, None if all have something to do.
+
+    >>> idle(8, 4) is None, idle(1, 2)[:52]
+    (True, 'There are 2 processes for 1 prompt at a time, so som')
+    """
+    if together >= processes:
+        return None
+    return (
+        f"There are {processes} processes for {together} prompt{'s' * (together > 1)} at a time, so some wait for the "
+        "others: raise batch_prompts, or start fewer processes."
+    )
+
+
+def leave() -> None:
+    """Let the processes of a run that is over end together: a launcher ends those that are slower."""
+    if distributed.is_initialized():
+        with suppress(RuntimeError, ValueError):
+            distributed.monitored_barrier(group=team().group, timeout=_GOODBYE)
+        distributed.destroy_process_group()
+
+
 @cache
 def _met(rank: int, size: int) -> Team:
     from accelerate import PartialState
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true" or not torch.cuda.is_available()
+    if sharded() and on_cpu:
+        raise ValueError(
+            "accelerate spreads weights over GPUs only, and on CPUs would keep whole copies without a word: take "
+            "recipes/accelerate/ddp.yaml"
+        )
+    if sharded() and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise ValueError("weights are spread with FSDP 2 only: write fsdp_version: 2 into accelerate's configuration")
     PartialState(cpu=on_cpu, timeout=_PATIENCE)
-    group = torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
-    return Team(rank, size, sharded(), group)
+    return Team(rank, size, sharded(), distributed.new_group(backend="gloo", timeout=_PATIENCE))

@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from mrtlab.training.processes import Team, team
+
 
 @dataclass(frozen=True)
 class Step:
@@ -42,6 +44,19 @@ class Watch:
     note: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
     ended: Callable[[], None] = lambda: None
+
+
+def heard(watch: Watch | None, processes: Team) -> Watch:
+    """The watch, on the main process; on the others one that is told nothing, and may still ask to stop.
+
+    >>> said = []
+    >>> for rank in (0, 1):
+    ...     heard(Watch(note=said.append), Team(rank=rank, size=2)).note(f"from process {rank}")
+    >>> said
+    ['from process 0']
+    """
+    watch = watch or Watch()
+    return watch if processes.main else Watch(stopped=watch.stopped)
 
 
 class Stopped(KeyboardInterrupt):
@@ -91,12 +106,27 @@ class Watching(TrainerCallback):
         seconds = self.clock.here() / done
         left = seconds * (state.max_steps - state.global_step)
         self.watch.step(Step(state.global_step, state.max_steps, self.loss, self.prompts / seconds, left))
-        if self.watch.stopped():
+        if team().any(self.watch.stopped()):  # all, after the same step
             control.should_save = control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Say that it is over."""
         self.watch.ended()
+
+
+class AtFirst(TrainerCallback):
+    """Does something with the model as the trainer has wrapped it, before the first step.
+
+    Args:
+        do: called with the model.
+    """
+
+    def __init__(self, do: Callable[[Any], None]) -> None:
+        self.do = do
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Do it."""
+        self.do(model)
 
 
 class _Clock:

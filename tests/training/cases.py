@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from transformers import TrainerCallback
 
+from mrtlab.cli import main as mrtlab
 from mrtlab.data.targets import uniform
 from mrtlab.lm.encode import encode
 from mrtlab.training.adapter import with_adapter
@@ -86,22 +87,27 @@ def diffuse(folder):
     )
 
 
-class Sharded(MultiResponseTrainer):
+def spread(trainer):
     """Weights in parts, as FSDP2 keeps them. accelerate does so on GPUs alone and falls back to whole copies on CPUs,
     though torch can: here it is told otherwise."""
+    plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2,
+        auto_wrap_policy="transformer_based_wrap",
+        state_dict_type="SHARDED_STATE_DICT",
+        cpu_ram_efficient_loading=False,
+    )
+    AcceleratorState._shared_state["fsdp_plugin"] = plugin
+    for state in (AcceleratorState, PartialState):
+        state._shared_state["distributed_type"] = DistributedType.FSDP
+    trainer.is_fsdp_enabled = True
+
+
+class Sharded(MultiResponseTrainer):
+    """A trainer of weights in parts."""
 
     def create_accelerator_and_postprocess(self):
         super().create_accelerator_and_postprocess()
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            auto_wrap_policy="transformer_based_wrap",
-            state_dict_type="SHARDED_STATE_DICT",
-            cpu_ram_efficient_loading=False,
-        )
-        AcceleratorState._shared_state["fsdp_plugin"] = plugin
-        for state in (AcceleratorState, PartialState):
-            state._shared_state["distributed_type"] = DistributedType.FSDP
-        self.is_fsdp_enabled = True
+        spread(self)
 
 
 CASES = {
@@ -138,13 +144,16 @@ def outcome(trainer):
 
 
 def main() -> None:
-    """`cases.py FOLDER '[["lora", "a"], …]'`: train each case in its FOLDER/a; what came out is kept as "lora in a"."""
+    """`cases.py FOLDER '[["lora", "a"], …]' '["train", "mrt", …]'`: train each case in its FOLDER/a and keep what came
+    out as "lora in a"; then run a command of mrtlab, which also ends the meeting of the processes."""
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     for name, place in json.loads(sys.argv[2]):
         found = trained(name, folder / place)
         if torch.distributed.get_rank() == 0:
             torch.save(found, folder / f"{name} in {place}.pt")
+    sys.argv[1:] = json.loads(sys.argv[3])
+    mrtlab()
 
 
 if __name__ == "__main__":

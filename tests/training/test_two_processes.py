@@ -9,14 +9,21 @@ from pathlib import Path
 
 import cases
 import pytest
+import small
 import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from mrtlab import cli_common
+from mrtlab.cli import app, main
+from mrtlab.training.processes import team
 
 AFRESH = ("full", "lora", "parts", "few", "diffuse", "stopped", "sharded", "sharded-lora", "sharded-stopped")
 GOING_ON = (("lora", "stopped by one"), ("sharded-lora", "sharded-stopped"))  # a case, and where another one stopped
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
 
-def launch(n, script, *words, **options):
+def launch(n, script, *words):
     """Run a script in n processes."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(Path(cases.__file__).parent), os.environ.get("PYTHONPATH", "")]),
@@ -24,17 +31,35 @@ def launch(n, script, *words, **options):
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, *LAUNCHER, str(n), *map(str, (script, *words))]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, **options)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """The folder in which two processes trained every case."""
+def command(tmp_path_factory, tiny_folder):
+    """`mrtlab train mrt` on a small file, without the folder to make."""
+    file = tmp_path_factory.mktemp("data") / "answers.jsonl"
+    file.write_text(
+        "".join(json.dumps({"prompt": r.prompt, "responses": r.responses}) + "\n" for r in small.records(13))
+    )
+    options = ("--batch-prompts", "5", "--epochs", "2", "--k", "3", "--lora-rank", "2", "--device", "cpu")
+    return ["train", "mrt", str(file), "--model", str(tiny_folder), *options, "--out"]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory, command):
+    """What two processes said, and the folder in which they trained every case, and a file by the command."""
     folder = tmp_path_factory.mktemp("two")
     cases.trained("stopped", folder / "stopped by one")
-    done = launch(2, cases.__file__, folder, json.dumps([*zip(AFRESH, AFRESH, strict=True), *GOING_ON]))
+    names = json.dumps([*zip(AFRESH, AFRESH, strict=True), *GOING_ON])
+    done = launch(2, cases.__file__, folder, names, json.dumps([*command, str(folder / "file")]))
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+    return done, folder
+
+
+@pytest.fixture(scope="module")
+def two(launched):
+    """That folder."""
+    return launched[1]
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +114,71 @@ def test_in_parts_they_go_on_where_they_stopped(two, one):
     same(kept(two, *GOING_ON[1]), one("lora"))
 
 
+def test_the_command_speaks_once_and_makes_what_it_makes_alone(launched, command, tmp_path):
+    done, folder = launched
+    assert done.stdout.count("Saved:  ") == 1
+    assert done.stderr.count("million parameters") == 1
+    alone = CliRunner().invoke(app, [*command, str(tmp_path / "file")])
+    assert alone.exit_code == 0, alone.output
+    runs = [json.loads((place / "file" / "run.json").read_text()) for place in (folder, tmp_path)]
+    assert [run["used"]["processes"] for run in runs] == [2, 1]
+    assert runs[0]["loss"] == [[step, pytest.approx(loss, abs=1e-5)] for step, loss in runs[1]["loss"]]
+    assert runs[0]["after"]["held_out"]["nll"] == pytest.approx(runs[1]["after"]["held_out"]["nll"], abs=1e-4)
+    assert sorted(path.name for path in (folder / "file").iterdir()) == sorted(
+        path.name for path in (tmp_path / "file").iterdir()
+    )
+    found, wanted = (load_file(place / "file" / "adapter_model.safetensors") for place in (folder, tmp_path))
+    for name, weight in wanted.items():
+        torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-5)
+
+
+class TestVoice:
+    """What a process says that is not the main one."""
+
+    @pytest.fixture(autouse=True)
+    def second_of_two(self, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setattr(cli_common, "_GRACE_S", 0.0)
+
+    def said(self, monkeypatch, capsys, *words, code):
+        monkeypatch.setattr(sys, "argv", ["mrtlab", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == code
+        found = capsys.readouterr()
+        assert found.out == ""
+        return found.err
+
+    def test_a_mistake_of_its_own_is_said_with_its_number(self, monkeypatch, capsys, tmp_path):
+        said = self.said(monkeypatch, capsys, "train", "mrt", tmp_path / "no.jsonl", "--out", tmp_path / "out", code=2)
+        assert said.startswith(f"Process 1 of 2: mrtlab: {tmp_path}/no.jsonl: there is no such file.")
+
+    def test_what_all_say_is_left_to_the_main_process(self, monkeypatch, capsys):
+        assert self.said(monkeypatch, capsys, "--version", code=0) == ""
+
+    def test_what_is_no_mistake_of_the_user_is_shown_whole(self, monkeypatch, capsys):
+        def broken():
+            raise ZeroDivisionError("by chance")
+
+        with pytest.raises(ZeroDivisionError), cli_common.one_voice():
+            broken()
+        assert capsys.readouterr().err == "Process 1 of 2: failed\n"
+
+    def test_other_commands_run_in_one_process(self, monkeypatch, capsys):
+        said = self.said(monkeypatch, capsys, "evaluate", "--data", "x.jsonl", code=2)
+        assert "evaluate runs in one process, and 2 were launched" in said
+
+
+def test_weights_are_spread_over_gpus_only(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(ValueError, match="on CPUs would keep whole copies without a word: take recipes/accelerate/ddp"):
+        team()
+
+
 def test_training_moved_the_weights(one):
     """Else equal weights would say nothing."""
-    for name, model in (("full", cases.small.model()), ("lora", cases.adapter(cases.small.model()))):
+    for name, model in (("full", small.model()), ("lora", cases.adapter(small.model()))):
         first = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
         assert float((one(name)["weights"] - first).abs().mean()) > 1e-4
