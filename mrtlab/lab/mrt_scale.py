@@ -45,6 +45,7 @@ class Plan:
         lora_rank: of the adapter.
         lr: peak learning rate.
         max_length: tokens of prompt and response; None takes what the model has positions for.
+        accumulate: parts that a step is run in, for less memory.
 
     Raises:
         ValueError: numbers that do not fit each other.
@@ -60,6 +61,7 @@ class Plan:
     lora_rank: int
     lr: float
     max_length: int | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_pairs % self.k:
@@ -138,6 +140,7 @@ def settings_for(cell: MrtScaleCell) -> Any:
         lora_rank=plan.lora_rank,
         epochs=plan.k if cell.arm == "one" else 1,
         batch_prompts=plan.batch_pairs // plan.k if several else plan.batch_pairs,
+        accumulate=plan.accumulate,
         lr=plan.lr,
         max_length=plan.max_length,
         seed=cell.seed,

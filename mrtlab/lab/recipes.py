@@ -10,7 +10,7 @@ from mrtlab.lab.artifacts import repository
 from mrtlab.lab.names import UnknownName
 
 SCALES = ("smoke", "book", "full")
-_FIELDS = ("experiment", "chapter", "question", "arms", "expect", "cards")
+_FIELDS = ("experiment", "chapter", "question", "arms", "expect", "cards", "takes")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Recipe:
         arms: {name: what it is, in words}.
         expect: what should come out, and who says so.
         cards: GPUs that the full scale fits on.
+        takes: memory and time of a run at full scale, and the job that they are predicted for.
         scales: {scale: settings}.
     """
 
@@ -33,6 +34,7 @@ class Recipe:
     arms: Mapping[str, str]
     expect: str
     cards: tuple[str, ...]
+    takes: Mapping[str, Any]
     scales: Mapping[str, Mapping[str, Any]]
 
 

@@ -34,6 +34,37 @@ def test_every_recipe_fits_its_experiment_at_every_scale(name, monkeypatch):
     assert set(made.arms) == set({"mrt-scale": ARMS, "diffuse-scale": diffuse_scale.ARMS}.get(name, spa_scale.ARMS))
 
 
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_a_recipe_takes_is_what_the_arithmetic_says_and_fits_its_cards(name):
+    from transformers import AutoConfig
+
+    from mrtlab.lm.cards import CARDS
+    from mrtlab.training.estimate import estimate_cards
+    from mrtlab.training.estimate_job import star_job
+    from mrtlab.training.method import Method
+
+    config = AutoConfig.for_model(  # of Qwen3-0.6B
+        "qwen3", hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, num_attention_heads=16,
+        num_key_value_heads=8, head_dim=128, vocab_size=151936, tie_word_embeddings=True,
+    )  # fmt: skip
+    made = recipes.recipe(name)
+    job, minutes = made.takes["job"], made.takes["minutes_a_run"]
+    work = star_job(
+        job["prompt"], job["response"], job["k"], vocabulary=config.vocab_size, prompts=job["batch"],
+        batch=job["batch"], epochs=job["steps"], parts=job["parts"],
+    )  # fmt: skip
+    cards = [CARDS[card] for card in made.cards]
+    for said in estimate_cards(config, work, method=Method(kind="lora", rank=job["rank"]), cards=cards):
+        assert said.memory.peak / 1e9 == pytest.approx(made.takes["memory_gb"], rel=0.1)
+        assert said.fits
+        if said.card.name in minutes:
+            assert [said.run.lo / 60, said.run.hi / 60] == pytest.approx(minutes[said.card.name], rel=0.1)
+    plan = mrt_scale.cells("full")[0].plan if name == "mrt-scale" else None
+    if plan:
+        assert (job["k"], job["parts"], job["steps"]) == (plan.k, plan.accumulate, plan.steps)
+        assert job["batch"] == plan.batch_pairs // plan.k
+
+
 def test_a_recipe_with_a_slip_is_refused_by_name(tmp_path, monkeypatch):
     text = (recipes.folder() / "mrt-scale.yaml").read_text("utf-8")
     monkeypatch.setattr(recipes, "folder", lambda: tmp_path)
