@@ -12,8 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file
 
 from mrtlab.lm import shelf
+from mrtlab.lm.cards import four_bits_here
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+FOUR_BITS = "nf4"
 
 _log = logging.getLogger("mrtlab")
 
@@ -28,7 +31,8 @@ def load_model(
             of peft's, which is merged into the base model that it names; or a name on the Hugging Face hub, such as
             "Qwen/Qwen3-0.6B", which is downloaded once.
         device: "auto" takes a CUDA GPU if there is one, else the CPU.
-        dtype: "auto" takes float32 on a CPU; on a GPU bfloat16 where the card knows it, else float16.
+        dtype: "auto" takes float32 on a CPU; on a GPU bfloat16 where the card knows it, else float16. "nf4" keeps
+            linear layers in four bits, for an adapter to be trained beside them; it needs a GPU and bitsandbytes.
         attention: transformers' name of the attention implementation; "flex_attention" suits long trees on a GPU.
 
     Returns:
@@ -37,19 +41,12 @@ def load_model(
     Raises:
         ValueError: the device or dtype is unknown or absent, or the model cannot be found; with the remedy.
     """
+    if dtype == FOUR_BITS:
+        return _in_four_bits(name, device=device, attention=attention)
     place, number = find_device(device), _dtype(dtype, device)
     if (Path(name) / shelf.ADAPTER).is_file():
         return _with_adapter(name, device=device, dtype=dtype, attention=attention)
-    source = _source(name)
-    try:
-        if not Path(source).is_dir():
-            cached_file(source, "config.json")  # one look before many: without network each tries for half a minute
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=number, attn_implementation=attention, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ValueError(_remedy(name, source, error)) from error
+    model, tokenizer = _read(name, dtype=number, attn_implementation=attention)
     model = model.to(place).eval()
     count = sum(p.numel() for p in model.parameters())
     _log.info("%s: %.2f million parameters on %s in %s", name, count / 1e6, place, str(number).removeprefix("torch."))
@@ -76,13 +73,44 @@ def find_device(device: str) -> torch.device:
     return place
 
 
+def _read(name: str, **options: Any) -> tuple[Any, Any]:
+    """Model and tokenizer as they are stored, or a sentence on why not."""
+    source = _source(name)
+    try:
+        if not Path(source).is_dir():
+            cached_file(source, "config.json")  # one look before many: without network each tries for half a minute
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, trust_remote_code=False, **options)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(_remedy(name, source, error)) from error
+    return model, tokenizer
+
+
+def _in_four_bits(name: str, *, device: str, attention: str) -> tuple[Any, Any]:
+    """A model whose linear layers are kept in four bits: NF4, its scales quantised, too (Dettmers et al. 2023)."""
+    if device == "cpu" or not four_bits_here():
+        raise ValueError(
+            "four bits need a CUDA GPU and the library bitsandbytes: pip install bitsandbytes; or train an adapter "
+            "over sixteen bits"
+        )
+    from transformers import BitsAndBytesConfig
+
+    number = _dtype("auto", device)
+    four = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=number
+    )
+    options = {"quantization_config": four, "dtype": number, "device_map": {"": 0}}
+    model, tokenizer = _read(name, attn_implementation=attention, **options)
+    return model.eval(), tokenizer
+
+
 def _dtype(dtype: str, device: str) -> torch.dtype:
     if dtype == "auto":
         if find_device(device).type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if dtype not in _DTYPES:
-        raise ValueError(f"unknown dtype {dtype!r}: choose from auto, {', '.join(_DTYPES)}")
+        raise ValueError(f"unknown dtype {dtype!r}: choose from auto, {', '.join(_DTYPES)}, {FOUR_BITS}")
     return _DTYPES[dtype]
 
 
