@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mrtlab.show.exercises import EXERCISES, Exercise, Feedback, check, engine, exercise_cells
 from mrtlab.show.exercises.grading import FunctionCheck, NumberCheck, show
 
-CHAPTERS = {str(n): getattr(engine, f"ch{n}").EXERCISES for n in range(1, 9)}
+CHAPTERS = {str(n): getattr(engine, f"ch{n}").EXERCISES for n in (1, 2, 3, 4, 5, 6, 7, 8, 10)}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 NUMBERS = [e for e in EXERCISES.values() if isinstance(e.check, NumberCheck)]
 FUNCTIONS = [e for e in EXERCISES.values() if isinstance(e.check, FunctionCheck)]
@@ -388,7 +388,7 @@ def test_cells_are_valid_marked_and_numbered(exercise: Exercise):
     assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown"]
     assert [cell.metadata["mrtlab"]["part"] for cell in cells] == ["text", "stub", "solution"]
     assert cells[1].metadata["tags"] == ["mrtlab-exercise"]
-    chapter = exercise.id[2]
+    chapter = exercise.id.split(".")[0].removeprefix("ch")
     place = CHAPTERS[chapter].index(exercise) + 1
     heading, dots = cells[0].source.split("\n\n")[:2]
     assert heading == f"### Exercise {chapter}.{place} · {exercise.title}"

@@ -139,25 +139,27 @@ def _deal(answers: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class DealCheck(FunctionCheck):
-    """Grade a function that deals answers: any deal is right that keeps what it has to.
+    """Grade a function that deals answers, or other things, to parts: any deal is right that keeps what it has to.
 
-    The function's results are looked at for what they promise, in the order of `promises`; the reference and the slips
-    only stand for right and wrong ones.
+    A case begins with what is dealt and ends with the number of parts. The function's results are looked at for what
+    they promise, in the order of `promises`; the reference and the slips only stand for right and wrong ones.
 
     Attributes:
         promises: (whether the parts of a case break it, hint), the first that is broken is told.
+        named: what is dealt, and the argument that holds the number of parts.
     """
 
     promises: tuple[tuple[Callable[..., bool], str], ...]
+    named: str = "answers and k"
 
     def _compare(self, answer: Callable, cases: list[tuple], results: list[Any]) -> Feedback:
         read = [_whole(result) for result in results]
         for case, result, parts in zip(cases, results, read, strict=True):
-            if parts is None or parts.shape != case[0].shape or not all(0 <= p < case[2] for p in parts.tolist()):
+            if parts is None or parts.shape != case[0].shape or not all(0 <= p < case[-1] for p in parts.tolist()):
                 return Feedback(
                     "not yet",
-                    f"For {len(case[0])} answers and k = {case[2]} expected as many whole numbers from 0 to "
-                    f"{case[2] - 1}, got `{show(result)}`.",
+                    f"For {len(case[0])} {self.named} = {case[-1]} expected as many whole numbers from 0 to "
+                    f"{case[-1] - 1}, got `{show(result)}`.",
                 )
         for breaks, hint in self.promises:
             if any(breaks(*case, parts) for case, parts in zip(cases, read, strict=True)):

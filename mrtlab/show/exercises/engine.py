@@ -3,11 +3,13 @@
 import difflib
 from typing import Any
 
-from mrtlab.show.exercises import ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch8
+from mrtlab.show.exercises import ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch8, ch10
 from mrtlab.show.exercises.exercise import Exercise, Feedback
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.id: exercise for chapter in (ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch8) for exercise in chapter.EXERCISES
+    exercise.id: exercise
+    for chapter in (ch1, ch2, ch3, ch4, ch5, ch6, ch7, ch8, ch10)
+    for exercise in chapter.EXERCISES
 }
 
 STUB_TAG = "mrtlab-exercise"
