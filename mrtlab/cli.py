@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,8 @@ from mrtlab.cli_common import one_voice as _one_voice
 from mrtlab.cli_common import only_train as _only_train
 from mrtlab.cli_diffuse import EXAMPLES as _DIFFUSE_EXAMPLES
 from mrtlab.cli_diffuse import diffuse
+from mrtlab.cli_estimate import EXAMPLES as _ESTIMATE_EXAMPLES
+from mrtlab.cli_estimate import estimate
 from mrtlab.cli_evaluate import EXAMPLES as _EVALUATE_EXAMPLES
 from mrtlab.cli_evaluate import evaluate
 from mrtlab.cli_lm import MODELS_EXAMPLES, PRETRAIN_EXAMPLES, SAMPLE_EXAMPLES, models, pretrain, sample
@@ -39,7 +42,7 @@ from mrtlab.cli_train import train
 if TYPE_CHECKING:
     from mrtlab.lab.artifacts import Artifact
     from mrtlab.lab.claims import Entry
-    from mrtlab.lab.experiments import Progress
+    from mrtlab.lab.experiments import Progress, TimeUp
 
 
 app = typer.Typer(
@@ -75,7 +78,9 @@ def _root(
     pass
 
 
-@app.command(epilog=_examples("mrtlab run mode_lottery --scale smoke", "mrtlab run mode_lottery --jobs 2"))
+@app.command(
+    epilog=_examples("mrtlab run mode_lottery --scale smoke", "mrtlab run callings_grid --scale full --seconds 540")
+)
 def run(
     experiment: Annotated[
         str | None, typer.Argument(help="Name of the experiment. Leave it out to see them all.")
@@ -88,12 +93,20 @@ def run(
         ),
     ] = "book",
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side. Results do not depend on it.")] = 1,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help="Begin no cell later than this; the same command goes on from there.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results and verdicts as JSON.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show the experiments and leave.")] = False,
 ) -> None:
     """Run an experiment and save its results, with where they came from.
 
-    Stop it with Ctrl-C at any moment: the same command goes on from there.
+    Stop it with Ctrl-C at any moment: the same command goes on from there. Experiments of chapters 6 to 8 are about the
+    embedded model, on the CPU. MRTLAB_MODEL names another, a folder or a Hugging Face name, for scales smoke and full;
+    MRTLAB_DEVICE is auto, cpu or cuda.
     """
     from mrtlab.lab import artifacts, experiments
     from mrtlab.lab.names import UnknownName
@@ -101,12 +114,17 @@ def run(
     if experiment is None or list_all:
         _list_experiments(as_json)
         return
+    experiment = experiment.replace("-", "_")
     again = f"mrtlab run {experiment} --scale {scale}" + (f" --jobs {jobs}" if jobs > 1 else "")
+    again += f" --seconds {seconds:g}" if seconds else ""
     try:
         with _progress(experiment, scale) as report:
-            artifact = experiments.run(experiment, scale, jobs=jobs, progress=report)
-    except UnknownName as error:
+            artifact = experiments.run(experiment, scale, jobs=jobs, seconds=seconds, progress=report)
+    except (UnknownName, experiments.WrongSubject) as error:
         _fail(str(error), 2)
+    except experiments.TimeUp as over:
+        _print_left(over, experiments.cells_dir(experiment, scale), again, as_json)
+        return
     except (experiments.MissingPackage, experiments.MissingInput, experiments.WorkerDied) as error:
         _fail(str(error), 1)
     except OSError as error:
@@ -156,6 +174,7 @@ def claims(
 
 app.command(epilog=_PLAN_EXAMPLES)(plan)
 app.command(epilog=_SELECT_EXAMPLES)(select)
+app.command(epilog=_ESTIMATE_EXAMPLES)(estimate)
 train.command(epilog=_DIFFUSE_EXAMPLES)(diffuse)
 app.add_typer(train, name="train")
 app.add_typer(targets, name="targets")
@@ -216,6 +235,13 @@ def _progress(experiment: str, scale: str) -> Iterator[Callable[["Progress"], No
         yield report
 
 
+_NO_PART = {
+    "smoke": "smoke scale is only a trial",
+    "book": "book scale is no part of this verdict",
+    "full": "full scale is no part of the ledger's verdict",
+}
+
+
 class _LogLines:
     """Progress for a log file: "12/200 120x8-final-seed0 2.1 s, about 7 min left"."""
 
@@ -242,11 +268,25 @@ def _judge(artifact: "Artifact") -> list["Entry"]:
     return [ledger.judge(c, artifact) for c in ledger.CLAIMS if c.experiment == artifact.experiment]
 
 
+def _print_left(over: "TimeUp", kept: Path, again: str, as_json: bool) -> None:
+    """How much is left when the seconds are over. There is no artifact yet."""
+    if as_json:
+        typer.echo(json.dumps({"artifact": None, "done": over.done, "total": over.total, "again": again}, indent=2))
+        return
+    left = over.total - over.done
+    typer.echo(
+        f"The time is over: {over.done} of {over.total} cells are finished and kept in {kept}. {left} "
+        f"{'is' if left == 1 else 'are'} left, and the artifact is written with the last; to go on: {again}"
+    )
+
+
 def _print_results(artifact: "Artifact", judged: list["Entry"]) -> None:
     """Headline table and verdicts."""
-    from mrtlab.lab import experiments
+    from mrtlab.lab import experiments, subject
 
     headline = experiments.find(artifact.experiment).load().table(artifact.results)
+    if (about := subject.told(artifact.provenance)) and not about.embedded:
+        typer.echo(f"About {about}, on {about.device}.")
     typer.echo(headline.title)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in headline.columns:
@@ -255,11 +295,11 @@ def _print_results(artifact: "Artifact", judged: list["Entry"]) -> None:
         table.add_row(*row)
     Console().print(table)
     for entry in judged:
-        typer.echo(f"{entry.claim.id} {entry.claim.title}: {entry.outcome} ({entry.claim.scope})")
+        typer.echo(f"{entry.claim.id} {entry.claim.title}: {entry.outcome} ({entry.scope})")
         if entry.verdict:
             typer.echo(f"  measured: {entry.verdict.measured}")
         if artifact.scale != entry.claim.scale:
-            typer.echo(f"  {artifact.scale} scale is only a trial; the ledger reads {entry.claim.scale} scale")
+            typer.echo(f"  {_NO_PART[artifact.scale]}; the ledger reads {entry.claim.scale} scale")
 
 
 def _print_ledger(entries: list["Entry"]) -> None:
@@ -304,7 +344,7 @@ def _entry_json(entry: "Entry") -> dict[str, Any]:
         "title": claim.title,
         "statement": claim.statement,
         "test": claim.test,
-        "scope": claim.scope,
+        "scope": entry.scope,
         "experiment": claim.experiment or None,
         "scale": claim.scale if claim.experiment else None,
         "artifact": entry.artifact or None,

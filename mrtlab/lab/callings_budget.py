@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import exam, groups, prompts
 from mrtlab.lab.callings_grid import mark_of
 from mrtlab.lab.callings_grid_summary import NUMBERS
-from mrtlab.lab.callings_run import Schedule, learn, weights
+from mrtlab.lab.callings_run import Schedule, learn
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 
@@ -61,7 +62,15 @@ def cells(scale: str) -> Sequence[BudgetCell]:
         runs += [("tokens", k, updates * b, b) for k, b in PROMPTS_PER_UPDATE.items()]
         runs += [("cut", 16, n_cut, b) for b in CUT]
         found += [
-            BudgetCell(what=what, k=k, n_prompts=n, per_update=b, seed=seed, weights=weights(), short=scale == "smoke")
+            BudgetCell(
+                what=what,
+                k=k,
+                n_prompts=n,
+                per_update=b,
+                seed=seed,
+                weights=subject.fingerprint(),
+                short=scale == "smoke",
+            )
             for what, k, n, b in runs
         ]
     return found
@@ -79,7 +88,6 @@ def run_cell(cell: BudgetCell) -> dict[str, Any]:
 
 def _before_and_later(records: Sequence[Any], cell: BudgetCell) -> dict[str, Any]:
     """Variances of the embedded model, and of one that has trained on other prompts of as many responses."""
-    from mrtlab.lm.models import load_model
 
     def measure(model: Any, tokenizer: Any) -> dict[str, Any]:
         return {"later": _variances(model, tokenizer, records, cell.seed)}
@@ -87,7 +95,7 @@ def _before_and_later(records: Sequence[Any], cell: BudgetCell) -> dict[str, Any
     others = groups(prompts(2 * cell.n_prompts, seed=cell.seed), cell.k, seed=cell.seed)[cell.n_prompts :]
     schedule = Schedule(updates=max(1, len(others) // _PILOT_PER_UPDATE), batch=_PILOT_PER_UPDATE)
     trained = learn(others, exam(cell.seed, short=cell.short), schedule, seed=cell.seed, afterwards=measure)
-    before = _variances(*load_model("embedded", device="cpu"), records, cell.seed)
+    before = _variances(*subject.load(), records, cell.seed)
     return before | {"later": trained["later"], "later_kl": trained["marks"][-1]["kl"]}
 
 
@@ -104,10 +112,9 @@ def _variances(model: Any, tokenizer: Any, records: Sequence[Any], seed: int) ->
 def _tokens(records: Sequence[Any]) -> dict[str, float]:
     """Tokens fed in all, as trees and as a copy of the prompt for each response."""
     from mrtlab.lm.encode import encode
-    from mrtlab.lm.models import load_model
     from mrtlab.lm.tree import TokenTree
 
-    _, tokenizer = load_model("embedded", device="cpu")
+    _, tokenizer = subject.load()
     encoded = (encode(tokenizer, record.prompt, record.responses) for record in records)
     trees = [TokenTree.build(one.prompt_ids, one.answer_ids) for one in encoded]
     return {"tokens": sum(t.n_fed for t in trees), "tokens_as_copies": sum(t.n_fed_apart for t in trees)}

@@ -15,9 +15,10 @@ import numpy as np
 
 from mrtlab.data.records import Record
 from mrtlab.data.tasks import Question
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import CALLINGS, exam, prompts, responses
 from mrtlab.lab.callings_grid import PER_UPDATE, mark_of
-from mrtlab.lab.callings_run import Schedule, learn, weights
+from mrtlab.lab.callings_run import Schedule, learn
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 
@@ -91,7 +92,7 @@ def cells(scale: str) -> Sequence[ClusterCell]:
     """Every arm, seed by seed."""
     n, seeds = {"smoke": (8, 2), "book": (256, 5), "full": (512, 10)}[scale]
     return [
-        ClusterCell(arm=arm, n_clusters=n, seed=seed, weights=weights(), short=scale == "smoke")
+        ClusterCell(arm=arm, n_clusters=n, seed=seed, weights=subject.fingerprint(), short=scale == "smoke")
         for seed in range(_FIRST_SEED, _FIRST_SEED + seeds)
         for arm in ARMS
     ]

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import exam, prompts, singles
-from mrtlab.lab.callings_run import Schedule, learn, weights
+from mrtlab.lab.callings_run import Schedule, learn
 
 PER_UPDATE = 16  # pairs
 _FRACTIONS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)  # of a watched run, when the exam is sat
@@ -119,7 +120,7 @@ def cells(scale: str) -> Sequence[GridCell]:
                         k=k,
                         updates=updates,
                         seed=seed,
-                        weights=weights(),
+                        weights=subject.fingerprint(),
                         marks=marks,
                         frames=_FRAMES if watched else 0,
                         short=plan.short,

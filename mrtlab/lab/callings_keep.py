@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.records import Record
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import exam, prompts, singles
 from mrtlab.lab.callings_grid import PER_UPDATE
-from mrtlab.lab.callings_run import LR, Schedule, facts, learn, right, weights
+from mrtlab.lab.callings_run import LR, Schedule, facts, learn, right
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 
@@ -64,7 +65,7 @@ def cells(scale: str) -> Sequence[KeepCell]:
     """Every way, seed by seed."""
     n, seeds = {"smoke": (8, 2), "book": (256, 5), "full": (512, 10)}[scale]
     return [
-        KeepCell(way=way, n_prompts=n, seed=seed, weights=weights(), short=scale == "smoke")
+        KeepCell(way=way, n_prompts=n, seed=seed, weights=subject.fingerprint(), short=scale == "smoke")
         for seed in range(seeds)
         for way in WAYS
     ]

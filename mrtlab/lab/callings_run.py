@@ -13,9 +13,8 @@ from jaxtyping import Float
 from mrtlab.data.records import Record
 from mrtlab.data.tasks import Question, family, words
 from mrtlab.data.tasks.callings import judge
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import Exam
-from mrtlab.lab.registry import MissingInput
-from mrtlab.lm import shelf
 from mrtlab.theory.distributions import entropy
 
 LR = 1e-3  # best of .0005, .001, .002 in a first look at K = 16 and K = 1, 256 updates; the same for every run
@@ -46,18 +45,6 @@ class Schedule:
     frames: int = 0
 
 
-def weights() -> str:
-    """Fingerprint of the embedded model.
-
-    Raises:
-        MissingInput: it is not in this installation.
-    """
-    found = shelf.look(shelf.EMBEDDED)
-    if found is None:
-        raise MissingInput("the embedded model is missing from this installation, and this experiment trains it")
-    return found.sha256
-
-
 def learn(
     records: Sequence[Record],
     exam: Exam,
@@ -82,14 +69,13 @@ def learn(
     """
     from transformers import PrinterCallback, TrainingArguments
 
-    from mrtlab.lm.models import load_model
     from mrtlab.training.adapter import with_adapter
     from mrtlab.training.choose import Choice
     from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        model, tokenizer = load_model("embedded", device="cpu")
+        model, tokenizer = subject.load()
         if schedule.rank:
             model = with_adapter(model, rank=schedule.rank, seed=seed)
         examiner = _examiner(model, tokenizer, exam, schedule)
@@ -105,7 +91,7 @@ def learn(
             save_strategy="no",
             logging_strategy="no",
             seed=seed,
-            use_cpu=True,
+            use_cpu=subject.on_cpu(),
             dataloader_pin_memory=False,
             disable_tqdm=True,
             report_to="none",

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.records import Record
+from mrtlab.lab import subject
 from mrtlab.lab.callings_data import exam, prompts, scored
 from mrtlab.lab.callings_grid import PER_UPDATE, mark_of
 from mrtlab.lab.callings_grid_summary import NUMBERS
-from mrtlab.lab.callings_run import Schedule, learn, weights
+from mrtlab.lab.callings_run import Schedule, learn
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 
@@ -62,7 +63,7 @@ def cells(scale: str) -> Sequence[SelectorCell]:
             n_prompts=n,
             candidates=candidates,
             seed=seed,
-            weights=weights(),
+            weights=subject.fingerprint(),
             short=scale == "smoke",
         )
         for seed in range(seeds)

@@ -6,7 +6,7 @@ afterwards could have been bent to fit, so its verdict is withheld until the exp
 
 from dataclasses import dataclass
 
-from mrtlab.lab import artifacts
+from mrtlab.lab import artifacts, subject
 from mrtlab.lab.artifacts import Artifact, ArtifactMissing
 from mrtlab.lab.claims_best_of_n import CLAIMS as _BEST_OF_N
 from mrtlab.lab.claims_diffuse import CLAIMS as _DIFFUSE
@@ -20,6 +20,7 @@ CLAIMS: tuple[Claim, ...] = (*_MRT, *_PREFERENCE, *_BEST_OF_N, *_DIFFUSE, *_SPA)
 
 JUDGED = "ok"
 NO_ARTIFACT = "no artifact yet"
+OTHER_MODEL = "the artifact is about another model"
 RULE_CHANGED = "rule changed after the run"
 
 
@@ -29,11 +30,12 @@ class Entry:
 
     Attributes:
         claim: what is claimed and how it is tested.
-        status: "ok" if there is a verdict, else why not: "planned, chapter N", "no artifact yet" or "rule
-            changed after the run".
+        status: "ok" if there is a verdict, else why not: "planned, chapter N", "no artifact yet", "rule changed
+            after the run" or "the artifact is about another model".
         verdict: what the rule says; None unless the status is "ok".
         remark: what else the results show, written after the run; may be empty.
         artifact: file name of the artifact that was or will be read; empty while only planned.
+        about: the model that the artifact is about, if it is another than the claim's scope says.
     """
 
     claim: Claim
@@ -41,6 +43,12 @@ class Entry:
     verdict: Verdict | None = None
     artifact: str = ""
     remark: str = ""
+    about: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The kind of model that the verdict is about; a model that was named in its place."""
+        return self.about or self.claim.scope
 
     @property
     def outcome(self) -> str:
@@ -84,13 +92,18 @@ def entry(claim: Claim) -> Entry:
         artifact = artifacts.load(claim.experiment, claim.scale)
     except ArtifactMissing:
         return Entry(claim, NO_ARTIFACT, artifact=file)
-    return judge(claim, artifact)
+    found = judge(claim, artifact)
+    if found.about and claim.scope == "embedded model":
+        return Entry(claim, OTHER_MODEL, artifact=file, about=found.about)  # what is said of one is not of another
+    return found
 
 
 def judge(claim: Claim, artifact: Artifact) -> Entry:
     """Apply a claim's rule to an artifact, whatever its scale, if the rule is older than the result."""
     file = artifacts.artifact_path(artifact.experiment, artifact.scale).name
+    about = subject.told(artifact.provenance)
+    named = str(about) if about and not about.embedded else ""
     if claim.rule is None or artifact.provenance.get("rules", {}).get(claim.id) != claim.fingerprint:
-        return Entry(claim, RULE_CHANGED, artifact=file)
+        return Entry(claim, RULE_CHANGED, artifact=file, about=named)
     remark = claim.remark(artifact.results) if claim.remark and artifact.scale == claim.scale else ""
-    return Entry(claim, JUDGED, claim.rule(artifact.results), file, remark)
+    return Entry(claim, JUDGED, claim.rule(artifact.results), file, remark, named)

@@ -24,8 +24,7 @@ from typing import Any
 
 from mrtlab.data.targets import Target
 from mrtlab.lab import diffuse_biographies_data as data
-from mrtlab.lab import diffuse_data
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import diffuse_data, subject
 from mrtlab.lab.diffuse_biographies_look import MET, look
 from mrtlab.lab.diffuse_biographies_worth import SIZES, worth
 from mrtlab.lab.diffuse_learn import look as examine
@@ -76,7 +75,7 @@ def cells(scale: str) -> Sequence[BiographyCell]:
             draws=MET if smoke else 200,
             exact=4 if smoke else 30,
             seed=seed,
-            weights=weights(),
+            weights=subject.fingerprint(),
         )
         for seed in range(seeds)
         for kind in KINDS
@@ -120,11 +119,10 @@ def run_cell(cell: BiographyCell) -> dict[str, Any]:
 
 def _trained(cell: BiographyCell) -> tuple[Any, Any, dict[str, Any]]:
     """The model after both stages, one adapter for both, and what was seen along a long run."""
-    from mrtlab.lm.models import load_model
     from mrtlab.training.adapter import with_adapter
     from mrtlab.training.anchor import anchor_rows
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     if not cell.first and not cell.passes:
         return model, tokenizer, {}
     anchors = None
@@ -179,7 +177,7 @@ def teach(
             save_strategy="no",
             logging_strategy="no",
             seed=seed,
-            use_cpu=True,
+            use_cpu=subject.on_cpu(),
             dataloader_pin_memory=False,
             disable_tqdm=True,
             report_to="none",

@@ -126,7 +126,8 @@ def _log_probabilities(model: Any, tokenizer: Any, prompt: str, texts: Sequence[
     closing = closing_ids(tokenizer)
     ids = [own + (closing if end else []) for own, (_, end) in zip(encoded.answer_ids, texts, strict=True)]
     with torch.no_grad():
-        return leaf_logprobs(model, [TokenTree.build(encoded.prompt_ids, ids)], max_tokens=_TOKENS)[0].double().numpy()
+        found = leaf_logprobs(model, [TokenTree.build(encoded.prompt_ids, ids)], max_tokens=_TOKENS)[0]
+    return found.double().cpu().numpy()
 
 
 def field_numbers(laws: Laws) -> dict[str, dict[str, float]]:

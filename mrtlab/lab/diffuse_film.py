@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.targets import Target, uniform
-from mrtlab.lab import diffuse_data
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import diffuse_data, subject
 from mrtlab.lab.diffuse_transfer import LR, MARKS
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
@@ -46,7 +45,7 @@ class FilmCell:
 def cells(scale: str) -> Sequence[FilmCell]:
     """Both kinds, seed by seed."""
     passes, seeds = {"smoke": (2, 2), "book": (MARKS[-1], 5), "full": (MARKS[-1], 20)}[scale]
-    return [FilmCell(kind=k, passes=passes, seed=s, weights=weights()) for s in range(seeds) for k in KINDS]
+    return [FilmCell(kind=k, passes=passes, seed=s, weights=subject.fingerprint()) for s in range(seeds) for k in KINDS]
 
 
 def asked(seed: int) -> dict[str, Target]:
@@ -70,11 +69,10 @@ def run_cell(cell: FilmCell) -> dict[str, Any]:
         for each question, and for "lesson", the first prompt taught: prompt, family, answers, and law: probabilities
         of the answers, pass by pass, the first row before any training.
     """
-    from mrtlab.lm.models import load_model
     from mrtlab.training.aimed import aim
     from mrtlab.training.diffuse_methods import MethodSettings, train_by
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     narrow = cell.kind == "narrow"
     taught = diffuse_data.one_range(cell.seed, wide=False)[0] if narrow else diffuse_data.mixed(cell.seed)
     questions = {"lesson": taught[0]} | asked(cell.seed)

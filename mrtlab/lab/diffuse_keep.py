@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mrtlab.lab import diffuse_data
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import diffuse_data, subject
 from mrtlab.lab.diffuse_learn import look
 from mrtlab.lab.diffuse_texts import CHECKED, N_DOCUMENTS, TEXTS, UNRELATED, documents, open_prompts, score, validity
 from mrtlab.lab.registry import Table
@@ -59,7 +58,7 @@ def cells(scale: str) -> Sequence[KeepCell]:
     """Every kind, seed by seed."""
     passes, n, seeds = {"smoke": (2, 4, 2), "book": (MARKS[-1], N_DOCUMENTS, 5), "full": (MARKS[-1], 200, 20)}[scale]
     return [
-        KeepCell(kind=kind, passes=passes, n_documents=n, seed=seed, weights=weights())
+        KeepCell(kind=kind, passes=passes, n_documents=n, seed=seed, weights=subject.fingerprint())
         for seed in range(seeds)
         for kind in KINDS
     ]
@@ -72,11 +71,10 @@ def run_cell(cell: KeepCell) -> dict[str, Any]:
         marks: {pass: {groups and facts as `look` says, nll: {kind of text: [nats of every document]}}}, and at the
         first and the last also valid, see `validity`; tokens: {kind of text: [of every document]}.
     """
-    from mrtlab.lm.models import load_model
     from mrtlab.training.diffuse_methods import MethodSettings, train_by
     from mrtlab.training.mixing import mix
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     wanted = diffuse_data.mixed(cell.seed)
     exam = diffuse_data.exam(cell.seed)
     groups = {"trained": wanted} | {name: exam[name] for name in GROUPS[1:]}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.targets import Target
+from mrtlab.lab import subject
 from mrtlab.lab.diffuse_data import Groups, facts
 
 DRAWS = 1000  # of expected coverage: the paper's number
@@ -30,13 +31,12 @@ def learn(targets: Sequence[Target], groups: Groups, settings: Any, *, marks: Se
         trace: Σ of the losses after every pass, nats, the first before any; floor: Σ H(p*);
         stops: {γ: the first pass with Σ L ≤ (1 + γ)·Σ H(p*), or none}, examined as a mark, too.
     """
-    from mrtlab.lm.models import load_model
     from mrtlab.training.aimed import aim
     from mrtlab.training.anchor import anchor_rows
     from mrtlab.training.diffuse import floor, losses
     from mrtlab.training.diffuse_methods import train_by
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     anchors = anchor_rows(model, tokenizer, facts()[::2], seed=settings.seed) if settings.anchor_weight else None
     found: dict[str, Any] = {"marks": {}, "trace": [], "floor": floor(targets), "stops": {}}
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.targets import Target
-from mrtlab.lab import diffuse_data
-from mrtlab.lab.callings_run import right, weights
+from mrtlab.lab import diffuse_data, subject
+from mrtlab.lab.callings_run import right
 from mrtlab.lab.diffuse_learn import learn
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
@@ -59,7 +59,7 @@ def cells(scale: str) -> Sequence[MethodCell]:
     passes, seeds = {"smoke": (1, 2), "book": (10, 5), "full": (10, 20)}[scale]
     ways = [("untrained", 0.0), *((way, lr) for way in WAYS for lr in LRS)]
     return [
-        MethodCell(way=way, lr=lr, passes=passes, seed=seed, weights=weights())
+        MethodCell(way=way, lr=lr, passes=passes, seed=seed, weights=subject.fingerprint())
         for seed in range(seeds)
         for way, lr in ways
     ]
@@ -80,12 +80,11 @@ def run_cell(cell: MethodCell) -> dict[str, Any]:
 def _untrained(seed: int) -> dict[str, Any]:
     """The model as it is, asked as usual, asked for a fair draw, and read out by other rules."""
     from mrtlab.lab.diffuse_learn import look
-    from mrtlab.lm.models import load_model
     from mrtlab.lm.reshaped import decoded_logprobs
     from mrtlab.lm.sampling import Sampler
     from mrtlab.training.diffuse import target_groups
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     exam = {name: some for name, some in diffuse_data.exam(seed).items() if name in GROUPS}
     groups = {"trained": diffuse_data.mixed(seed)} | exam
     asked = diffuse_data.asked_fairly(seed)

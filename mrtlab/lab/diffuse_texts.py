@@ -89,7 +89,8 @@ def score(
             chosen = order[start : start + _TOGETHER]
             part = rows.take(torch.as_tensor(chosen))
             logp = next_logp(model, part)
-            said = logp.gather(1, part.tokens[:, 1:][part.counted][:, None])[:, 0].double().numpy()
+            following = part.tokens[:, 1:][part.counted].to(logp.device)
+            said = logp.gather(1, following[:, None])[:, 0].double().cpu().numpy()
             nll[chosen] = -np.bincount(part.counted.nonzero()[:, 0].numpy(), weights=said, minlength=len(chosen))
     return nll, tokens
 

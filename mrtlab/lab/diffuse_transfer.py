@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mrtlab.lab import diffuse_data
-from mrtlab.lab.callings_run import right, weights
+from mrtlab.lab import diffuse_data, subject
+from mrtlab.lab.callings_run import right
 from mrtlab.lab.diffuse_learn import learn
 from mrtlab.lab.seed_means import over_seeds
 
@@ -49,7 +49,9 @@ class TransferCell:
 def cells(scale: str) -> Sequence[TransferCell]:
     """Every kind, seed by seed."""
     passes, seeds = {"smoke": (2, 2), "book": (MARKS[-1], 5), "full": (MARKS[-1], 20)}[scale]
-    return [TransferCell(kind=k, passes=passes, seed=s, weights=weights()) for s in range(seeds) for k in KINDS]
+    return [
+        TransferCell(kind=k, passes=passes, seed=s, weights=subject.fingerprint()) for s in range(seeds) for k in KINDS
+    ]
 
 
 def run_cell(cell: TransferCell) -> dict[str, Any]:

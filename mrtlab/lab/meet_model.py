@@ -12,7 +12,8 @@ import numpy as np
 
 from mrtlab.data.tasks import FAMILIES, Question, family
 from mrtlab.data.tasks.corpus import SHARES
-from mrtlab.lab.registry import MissingInput, Table
+from mrtlab.lab import subject
+from mrtlab.lab.registry import Table
 from mrtlab.lm import shelf
 from mrtlab.lm.gate import gate, passed
 from mrtlab.lm.survey import by_kind, pooled_calibration
@@ -58,27 +59,17 @@ def cells(scale: str) -> Sequence[AskCell | FamilyCell]:
     """Five seeds of draws and every family. A cell knows the weights by their fingerprint, so new ones are asked anew.
 
     Raises:
-        MissingInput: the embedded model is not in this installation.
+        MissingInput: the model is not on this machine.
     """
-    model = shelf.look(shelf.EMBEDDED)
-    if model is None:
-        raise MissingInput(
-            "the embedded model is missing from this installation, and this experiment is about it: install a package "
-            "that has it"
-        )
+    weights = subject.fingerprint()
     draws = _DRAWS.get(scale, _MANY_DRAWS)
-    asks = [AskCell(draws=draws, seed=seed, weights=model.sha256) for seed in range(_SEEDS)]
-    return [*asks, *(FamilyCell(family=f, n_questions=_QUESTIONS[scale], weights=model.sha256) for f in FAMILIES)]
+    asks = [AskCell(draws=draws, seed=seed, weights=weights) for seed in range(_SEEDS)]
+    return [*asks, *(FamilyCell(family=f, n_questions=_QUESTIONS[scale], weights=weights) for f in FAMILIES)]
 
 
 def run_cell(cell: AskCell | FamilyCell) -> dict[str, Any]:
     """Draw and count, or survey one family."""
-    from transformers.utils import logging as quiet
-
-    from mrtlab.lm.models import load_model
-
-    quiet.disable_progress_bar()  # a bar of weights for every cell, between our own lines
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     if isinstance(cell, FamilyCell):
         from mrtlab.lm.survey import survey
 
@@ -90,13 +81,19 @@ def run_cell(cell: AskCell | FamilyCell) -> dict[str, Any]:
     said = sample(model, tokenizer, [QUESTION.text], n=cell.draws, seed=cell.seed, max_new_tokens=_LONGEST)[0]
     counts = [said.count(answer) for answer in answers]
     exact = np.exp(listed_logprobs(model, tokenizer, [(QUESTION.text, answers)])[0])
-    found = shelf.look(shelf.EMBEDDED)
     return {
         "counts": counts,
         "other": cell.draws - sum(counts),
         "exact": exact.tolist(),
-        "model": {key: value for key, value in asdict(found).items() if key not in ("folder", "check")},
+        "model": _model(),
     }
+
+
+def _model() -> dict[str, Any]:
+    """Size, fingerprint, and the recipe if there is one."""
+    about, found = subject.subject(), shelf.look(subject.folder())
+    more = {"bytes": found.bytes, "recipe": found.recipe} if found else {"bytes": None, "recipe": None}
+    return {"parameters": about.parameters, "sha256": about.sha256} | more
 
 
 def summarise(outcomes: Sequence[tuple[AskCell | FamilyCell, dict[str, Any]]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from mrtlab.lab.artifacts import repository
 
 
 def commit() -> str:
-    """The commit the package runs from, with "+dirty" if its tracked files differ; "unknown" without git."""
+    """The commit the package runs from, with "+dirty" if its tracked files differ.
+
+    Without git it is what $MRTLAB_COMMIT says, for a copy of the tree on a machine without a repository; or "unknown".
+    """
     root = repository()
     head = root and _output("git", "rev-parse", "HEAD", cwd=root)
     if not head:
-        return "unknown"
+        return os.environ.get("MRTLAB_COMMIT") or "unknown"
     changed = _output("git", "status", "--porcelain", "--untracked-files=no", "--", "mrtlab", cwd=root)
     return f"{head}+dirty" if changed else head
 
@@ -47,6 +50,16 @@ def hardware() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu.splitlines()[0] if gpu else "none",
     }
+
+
+def joined(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Machines as one: what they have in common once, what differs in the order of its appearance.
+
+    >>> joined([{"cores": 2, "gpu": "none"}, {"cores": 16, "gpu": "none"}])
+    {'cores': '2 and 16', 'gpu': 'none'}
+    """
+    different = {key: list(dict.fromkeys(machine.get(key) for machine in machines)) for key in machines[0]}
+    return {key: some[0] if len(some) == 1 else " and ".join(map(str, some)) for key, some in different.items()}
 
 
 def peak_memory_mb() -> float:
@@ -79,6 +92,8 @@ def collect(
     commits: Sequence[str],
     created: str,
     packages: Sequence[str] = (),
+    subject: Mapping[str, Any] | None = None,
+    machines: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything an artifact says about its origin.
 
@@ -91,11 +106,14 @@ def collect(
         commits: the commits it was run from, one unless the run was taken up again after a change.
         created: date of the last finished part, year-month-day in UTC.
         packages: libraries whose versions matter besides numpy and scipy.
+        subject: the language model that it is about, see `mrtlab.lab.subject`; left out if it is about none.
+        machines: `hardware` of every part, where parts may come from several; this machine if left out.
     """
-    return {
+    about = {"subject": dict(subject)} if subject else {}
+    return about | {
         "commit": " and ".join(commits),
         "created": created,
-        "hardware": hardware(),
+        "hardware": joined(machines or [hardware()]),
         "peak_memory_mb": round(peak_mb),
         "rules": dict(rules),
         "scale": scale,

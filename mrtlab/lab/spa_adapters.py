@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mrtlab.data.tasks import Question
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.spa_data import DOMAINS, LENGTH, Pair, exam, fair, family_of
 from mrtlab.lab.spa_world import BATCH, LR, RANK, World, adapted, records_of, world
 
@@ -124,7 +124,12 @@ def cells(scale: str) -> Sequence[AdaptersCell]:
                 some = tuple(arms[start : start + _AT_ONCE])
                 found.append(
                     AdaptersCell(
-                        domain=domain, part=part, arms=some, seed=seed, short=scale == "smoke", weights=weights()
+                        domain=domain,
+                        part=part,
+                        arms=some,
+                        seed=seed,
+                        short=scale == "smoke",
+                        weights=subject.fingerprint(),
                     )
                 )
     return found
@@ -145,14 +150,13 @@ def run_arm(cell: Arm) -> dict[str, Any]:
         exam, drawn from the even truth.
     """
     from mrtlab.lab.spa_arms import parted
-    from mrtlab.lm.models import load_model
     from mrtlab.spa.adapters import AdaptSettings, adapter_name, load_adapters, train_adapters
     from mrtlab.spa.diversity import adapter_kl
     from mrtlab.spa.gradients import examples_of
 
     made = world(cell.domain, cell.seed, cell.short)
     asked = exam(cell.domain, seed=cell.seed, short=cell.short)
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     if cell.arm in ("base", "asked"):
         questions = fair(cell.domain, asked, seed=cell.seed) if cell.arm == "asked" else asked
         return {"answers": {str(t): _alone(model, tokenizer, questions, cell, t) for t in cell.temperatures}}
@@ -169,7 +173,7 @@ def run_arm(cell: Arm) -> dict[str, Any]:
         found["stability"] = _stability(made, cell).tolist()
     settings = AdaptSettings(steps=made.sizes.steps, batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=1000 * cell.seed)
     with tempfile.TemporaryDirectory() as folder:
-        folders = train_adapters(model, tokenizer, sets, Path(folder) / "part", base="embedded", settings=settings)
+        folders = train_adapters(model, tokenizer, sets, Path(folder) / "part", base=subject.name(), settings=settings)
         model = load_adapters(model, folders)
     names = [adapter_name(one) for one in folders]
     texts = examples_of(records_of(_right(cell.domain, asked, cell.seed)), tokenizer)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import ratio_over_seeds
 from mrtlab.lab.spa_data import questions
@@ -38,14 +38,14 @@ class DecodeCell:
 def cells(scale: str) -> Sequence[DecodeCell]:
     """A few rounds."""
     prompts, rounds = {"smoke": (1, 2), "book": (8, 7), "full": (32, 10)}[scale]
-    return [DecodeCell(prompts=prompts, seed=seed, weights=weights()) for seed in range(rounds)]
+    return [DecodeCell(prompts=prompts, seed=seed, weights=subject.fingerprint()) for seed in range(rounds)]
 
 
 def run_cell(cell: DecodeCell) -> dict[str, Any]:
     """Write the same answers in three ways.
 
     Returns:
-        seconds: CPU time of each way; same: share of answers that are the same text in all three.
+        seconds: CPU time of each way, wall time on a GPU; same: share of answers that are the same text in all three.
     """
     import torch
 
@@ -57,9 +57,9 @@ def run_cell(cell: DecodeCell) -> dict[str, Any]:
         said = {way: _WAYS[way](model, tokenizer, prompts[:1], names) for way in WAYS}  # warm
         seconds = dict.fromkeys(WAYS, 0.0)
         for way in WAYS:
-            begun = time.process_time()
+            begun = _now(model)
             said[way] = _WAYS[way](model, tokenizer, prompts, names)
-            seconds[way] = time.process_time() - begun
+            seconds[way] = _now(model) - begun
     finally:
         torch.set_num_threads(threads)
     flat = {way: np.array([answer for some in rows for answer in some]) for way, rows in said.items()}
@@ -67,14 +67,23 @@ def run_cell(cell: DecodeCell) -> dict[str, Any]:
     return {"seconds": seconds, "same": float(same.mean())}
 
 
+def _now(model: Any) -> float:
+    """Seconds of the process on a CPU, which others may share; of the wall on a GPU, once it has done all."""
+    if model.device.type == "cpu":
+        return time.process_time()
+    import torch
+
+    torch.cuda.synchronize(model.device)
+    return time.perf_counter()
+
+
 def _adapted(seed: int) -> tuple[Any, Any, list[str]]:
     """The embedded model with K adapters whose matrices are drawn, so that they say different things."""
     import torch
 
-    from mrtlab.lm.models import load_model
     from mrtlab.training.adapter import with_adapter
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     model = with_adapter(model, rank=RANK, seed=seed)
     config = model.peft_config["default"]
     names = [f"drawn-{k}" for k in range(K)]
@@ -83,7 +92,7 @@ def _adapted(seed: int) -> tuple[Any, Any, list[str]]:
     drawn = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
         if "lora_B.drawn" in name:
-            weight.data = 0.02 * torch.randn(weight.shape, generator=drawn)
+            weight.data = 0.02 * torch.randn(weight.shape, generator=drawn).to(weight)
     return model.eval(), tokenizer, names
 
 
@@ -117,7 +126,7 @@ def _generate(model: Any, tokenizer: Any, prompts: Sequence[str], **more: Any) -
     from mrtlab.lm.encode import encode_prompt
     from mrtlab.lm.sampling import end_tokens, said, to_its_end
 
-    ids = torch.tensor([encode_prompt(tokenizer, prompt) for prompt in prompts])
+    ids = torch.tensor([encode_prompt(tokenizer, prompt) for prompt in prompts], device=model.device)
     stops = end_tokens(model, tokenizer)
     with torch.no_grad():
         rows = model.generate(
@@ -129,7 +138,7 @@ def _generate(model: Any, tokenizer: Any, prompts: Sequence[str], **more: Any) -
             pad_token_id=tokenizer.pad_token_id,
             **more,
         )
-    stop = torch.tensor(stops)
+    stop = torch.tensor(stops, device=model.device)
     return [said(tokenizer, to_its_end(row, stop), set(stops)) for row in rows[:, ids.shape[1] :]]
 
 
@@ -137,7 +146,7 @@ _WAYS: dict[str, Callable[..., list[list[str]]]] = {"stacked": _stacked, "switch
 
 
 def summarise(outcomes: Sequence[tuple[DecodeCell, dict[str, Any]]]) -> dict[str, Any]:
-    """Results of the artifact: ratios.WAY, its CPU time over that of one stacked batch, over rounds; same; design."""
+    """Results of the artifact: ratios.WAY, its time over that of one stacked batch, over rounds; same; design."""
     seconds = {way: np.array([result["seconds"][way] for _, result in outcomes]) for way in WAYS}
     return {
         "ratios": {way: ratio_over_seeds(seconds[way], seconds["stacked"]) for way in WAYS[1:]},
@@ -155,6 +164,4 @@ def summarise(outcomes: Sequence[tuple[DecodeCell, dict[str, Any]]]) -> dict[str
 def table(results: dict[str, Any]) -> Table:
     """Ratios of CPU time."""
     rows = [(way, f"{r['mean']:.2f} ({r['lo']:.2f} to {r['hi']:.2f})") for way, r in results["ratios"].items()]
-    return Table(
-        title="CPU time over that of one stacked batch, same answers.", columns=("way", "ratio"), rows=tuple(rows)
-    )
+    return Table(title="Time over that of one stacked batch, same answers.", columns=("way", "ratio"), rows=tuple(rows))

@@ -30,7 +30,7 @@ from jaxtyping import Float
 
 from mrtlab.data.records import Record
 from mrtlab.data.tasks import Question, family
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 
@@ -84,7 +84,7 @@ def cells(scale: str) -> Sequence[LdsCell]:
     """Seed by seed: scores, LiSSA, then every half, and some again."""
     sizes = {"smoke": (8, 3, 1, 2), "book": (128, 40, DEPTH, 5), "full": (1024, 100, DEPTH, 10)}
     n, n_halves, depth, seeds = sizes[scale]
-    same = {"n": n, "halves": n_halves, "depth": depth, "weights": weights()}
+    same = {"n": n, "halves": n_halves, "depth": depth, "weights": subject.fingerprint()}
     found = []
     for seed in range(seeds):
         found += [LdsCell(what=what, seed=seed, **same) for what in ("scores", "lissa")]
@@ -210,15 +210,14 @@ def rank_correlation(a: Scores, b: Scores) -> float:
 @contextmanager
 def trained(pairs: Sequence[tuple[Question, str]], members: Sequence[int] | np.ndarray, *, seed: int) -> Iterator[Any]:
     """The embedded model, with an adapter that saw some of the pairs `PASSES` times, and its tokenizer."""
-    from mrtlab.lm.models import load_model
     from mrtlab.spa.adapters import AdaptSettings, load_adapters, train_adapters
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     records = _records([pairs[i] for i in members])
     steps = max(1, PASSES * len(records) // BATCH)
     settings = AdaptSettings(steps=steps, batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        made = train_adapters(model, tokenizer, [records], Path(folder) / "lds", base="embedded", settings=settings)
+        made = train_adapters(model, tokenizer, [records], Path(folder) / "lds", base=subject.name(), settings=settings)
         yield load_adapters(model, made), tokenizer
 
 
@@ -283,7 +282,7 @@ def _losses(model: Any, tokenizer: Any, asked: Sequence[tuple[Question, str]]) -
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        batch = Padded.of(examples_of(_records(asked), tokenizer), torch.device("cpu"))
+        batch = Padded.of(examples_of(_records(asked), tokenizer), model.device)
         return batch.losses(batch.logits(model)).tolist()
 
 

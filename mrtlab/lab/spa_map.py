@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.registry import Table
 from mrtlab.lab.spa_world import World, world
 from mrtlab.spa import partition as parts
@@ -113,7 +113,7 @@ def by_chance(kinds: Sequence[Hashable]) -> float:
 
 def cells(scale: str) -> Sequence[MapCell]:
     """The first seed of one domain."""
-    return [MapCell(domain=DOMAIN, k=K, short=scale == "smoke", seed=0, weights=weights())]
+    return [MapCell(domain=DOMAIN, k=K, short=scale == "smoke", seed=0, weights=subject.fingerprint())]
 
 
 def run_cell(cell: MapCell) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.spa_arms import RULES, parted
@@ -53,7 +53,7 @@ class PartsCell:
 def cells(scale: str) -> Sequence[PartsCell]:
     """One for each seed of `spa_adapters`."""
     k, seeds = {"smoke": (2, 2), "book": (8, 5), "full": (8, 10)}[scale]
-    return [PartsCell(k=k, short=scale == "smoke", seed=seed, weights=weights()) for seed in range(seeds)]
+    return [PartsCell(k=k, short=scale == "smoke", seed=seed, weights=subject.fingerprint()) for seed in range(seeds)]
 
 
 def run_cell(cell: PartsCell) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mrtlab.lab.callings_run import weights
+from mrtlab.lab import subject
 from mrtlab.lab.registry import Table
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.spa_data import LENGTH, draw_by, exam, family_of, pairs
@@ -46,7 +46,7 @@ def cells(scale: str) -> Sequence[ShareCell]:
     """Every share of every seed, 0 for the base model."""
     n, seeds = {"smoke": (24, 2), "book": (N, 5), "full": (8192, 10)}[scale]
     return [
-        ShareCell(domain=domain, share=share, n=n, short=scale == "smoke", seed=seed, weights=weights())
+        ShareCell(domain=domain, share=share, n=n, short=scale == "smoke", seed=seed, weights=subject.fingerprint())
         for seed in range(seeds)
         for domain in DOMAINS
         for share in (0.0, *SHARES)
@@ -59,11 +59,10 @@ def run_cell(cell: ShareCell) -> dict[str, Any]:
     Returns:
         right: for each question of the exam; seen: pairs.
     """
-    from mrtlab.lm.models import load_model
     from mrtlab.lm.sampling import Sampler, sample
     from mrtlab.spa.adapters import AdaptSettings, adapter_name, load_adapters, train_adapters
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     asked = exam(cell.domain, seed=cell.seed, short=cell.short)
     seen = round(cell.share * cell.n)
     if seen:
@@ -72,7 +71,9 @@ def run_cell(cell: ShareCell) -> dict[str, Any]:
             steps=max(1, seen // BATCH), batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=cell.seed
         )
         with tempfile.TemporaryDirectory() as folder:
-            made = train_adapters(model, tokenizer, [some], Path(folder) / "some", base="embedded", settings=settings)
+            made = train_adapters(
+                model, tokenizer, [some], Path(folder) / "some", base=subject.name(), settings=settings
+            )
             model = load_adapters(model, made)
         model.set_adapter(adapter_name(made[0]))
     said = sample(

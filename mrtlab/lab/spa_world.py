@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mrtlab.data.records import Record
+from mrtlab.lab import subject
 from mrtlab.lab.spa_data import Pair, draw_by, pairs, queries
 
 RANK = 8
@@ -92,19 +93,18 @@ def records_of(some: Sequence[Pair]) -> list[Record]:
 @lru_cache(maxsize=1)
 def world(domain: str, seed: int, short: bool = False) -> World:
     """Draw the data, train on all of it, differentiate once. Cells of one seed come one after another and share it."""
-    from mrtlab.lm.models import load_model
     from mrtlab.spa.adapters import AdaptSettings, train_adapters
     from mrtlab.spa.gradients import examples_of, gradients_of
 
     sizes = Sizes.of(short=short)
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
 
     data = pairs(domain, sizes.n, seed=seed, draw=draw_by(model, tokenizer))
     asked = queries(domain, seed=seed)
     settings = AdaptSettings(steps=sizes.base_steps, batch_prompts=BATCH, lora_rank=RANK, lr=LR, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         [made] = train_adapters(
-            model, tokenizer, [records_of(data)], Path(folder) / "all", base="embedded", settings=settings
+            model, tokenizer, [records_of(data)], Path(folder) / "all", base=subject.name(), settings=settings
         )
         files = {file.name: file.read_bytes() for file in made.iterdir() if file.is_file()}
     with adapted(files) as (model, tokenizer):
@@ -116,10 +116,9 @@ def world(domain: str, seed: int, short: bool = False) -> World:
 @contextmanager
 def adapted(files: dict[str, bytes]) -> Iterator[tuple[Any, Any]]:
     """The embedded model with an adapter, given by its files, and the tokenizer."""
-    from mrtlab.lm.models import load_model
     from mrtlab.spa.adapters import adapter_name, load_adapters
 
-    model, tokenizer = load_model("embedded", device="cpu")
+    model, tokenizer = subject.load()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "all"
         home.mkdir()

@@ -7,6 +7,8 @@ import pytest
 def lab_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("MRTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MRTLAB_ARTIFACTS", str(tmp_path / "artifacts"))
+    for name in ("MRTLAB_MODEL", "MRTLAB_DEVICE"):
+        monkeypatch.delenv(name, raising=False)  # the embedded model, whatever the desk says
     return tmp_path
 
 

@@ -191,10 +191,55 @@ def test_every_registered_experiment_names_itself_and_real_sources():
         assert all(len(experiments._source_hash(module)) == 64 for module in experiment.sources)
 
 
+class Clock:
+    """A clock that a test can set, and that a cell moves on."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_no_cell_begins_once_the_seconds_are_over_and_the_next_call_goes_on(run, bench, monkeypatch):
+    clock, one = Clock(), bench.run_cell
+
+    def ten_seconds(cell):
+        clock.now += 10
+        return one(cell)
+
+    bench.run_cell = ten_seconds
+    monkeypatch.setitem(experiments.EXPERIMENTS, "toy", bench.experiment())
+    monkeypatch.setattr(experiments.time, "monotonic", clock.monotonic)
+    with pytest.raises(experiments.TimeUp, match="3 of 6") as over:
+        run(seconds=25)  # cells begin after 0, 10 and 20 seconds
+    assert (over.value.done, over.value.total) == (3, 6)
+    assert not artifacts.artifact_path("toy", "book").exists()
+    assert run(seconds=25).results.keys() == {f"draw{n}-seed{s}" for n in (2, 3) for s in range(3)}
+    assert len(set(bench.worked_on)) == len(bench.worked_on) == 6
+    with pytest.raises(ValueError, match="seconds must be above 0"):
+        run(seconds=0)
+
+
+def test_two_processes_begin_no_cell_either_once_the_seconds_are_over(tmp_path):
+    todo = [(0.1, tmp_path / f"{n}.json") for n in range(3)]
+    assert list(experiments._work_through(time.sleep, todo, {}, jobs=2, until=time.monotonic() - 1)) == []
+
+
+def test_cells_of_several_machines_are_told_apart_in_the_artifact(run, bench, monkeypatch):
+    monkeypatch.setattr(experiments.provenance, "hardware", lambda: {"gpu": "H100"})
+    bench.break_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    bench.break_after = None
+    monkeypatch.setattr(experiments.provenance, "hardware", lambda: {"gpu": "H200"})
+    assert run().provenance["hardware"] == {"gpu": "H100 and H200"}
+
+
 def test_a_worker_that_dies_is_one_clear_error_and_not_a_hang(tmp_path):
     todo = [(9, tmp_path / f"{n}.json") for n in range(2)]  # the "cell" is the exit code
     with pytest.raises(experiments.WorkerDied, match="try fewer jobs"):
-        list(experiments._work_through(os._exit, todo, {}, 2))
+        list(experiments._work_through(os._exit, todo, {}, jobs=2, until=float("inf")))
 
 
 def group_lives(leader):

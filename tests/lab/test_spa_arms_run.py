@@ -73,7 +73,7 @@ def right_of(domain, question):
 @pytest.fixture
 def small(monkeypatch):
     """All arms of the smoke plan, without the embedded model's fingerprint."""
-    monkeypatch.setattr(spa_adapters, "weights", lambda: "")
+    monkeypatch.setattr(spa_adapters.subject, "fingerprint", lambda: "")
     for module in (spa_adapters, summary):
         monkeypatch.setattr(module, "exam", EXAM)
     monkeypatch.setitem(PLANS, "smoke", SMALL)

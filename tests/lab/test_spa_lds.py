@@ -31,7 +31,7 @@ def test_pairs_and_queries_share_no_prompt_and_halves_are_halves(monkeypatch):
     pairs, asked = spa_lds._data(3, 40)
     assert len({q.text for q, _ in [*pairs, *asked]}) == 40 + spa_lds.N_QUERIES
     assert len({q.slots[0] for q, _ in asked}) == spa_lds.N_QUERIES
-    monkeypatch.setattr(spa_lds, "weights", lambda: "")
+    monkeypatch.setattr(spa_lds.subject, "fingerprint", lambda: "")
     first, *_ = cells("book")
     some = halves(first)
     assert len(some) == first.halves

@@ -46,7 +46,7 @@ def adapters_results(
     monkeypatch: pytest.MonkeyPatch, *, different: dict[str, int] = DIFFERENT, wrong: dict[str, int] = WRONG
 ) -> dict[str, Any]:
     """`spa_adapters` with all arms of the book on a few questions."""
-    monkeypatch.setattr(spa_adapters, "weights", lambda: "none")
+    monkeypatch.setattr(spa_adapters.subject, "fingerprint", lambda: "none")
     monkeypatch.setattr(spa_adapters, "exam", exam)
     monkeypatch.setattr(spa_adapters_summary, "exam", exam)
     monkeypatch.setitem(spa_adapters.PLANS, "smoke", Plan(seeds=2))
@@ -76,7 +76,7 @@ def adapters_results(
 
 def share_results(monkeypatch: pytest.MonkeyPatch, *, half: float = 0.15) -> dict[str, Any]:
     """`spa_share` in which this share of the data gives half of what all of them give."""
-    monkeypatch.setattr(spa_share, "weights", lambda: "none")
+    monkeypatch.setattr(spa_share.subject, "fingerprint", lambda: "none")
 
     def right(cell: Any) -> list[bool]:
         gain = cell.share / (cell.share + half) * (1 + half)
@@ -87,7 +87,7 @@ def share_results(monkeypatch: pytest.MonkeyPatch, *, half: float = 0.15) -> dic
 
 def decode_results(monkeypatch: pytest.MonkeyPatch, *, ratios: tuple[float, float] = (4.0, 2.0)) -> dict[str, Any]:
     """`spa_decode` with these times over that of one batch: one after another, as peft mixes them."""
-    monkeypatch.setattr(spa_decode, "weights", lambda: "none")
+    monkeypatch.setattr(spa_decode.subject, "fingerprint", lambda: "none")
 
     def seconds(cell: Any) -> dict[str, float]:
         slow = 1 + 0.02 * cell.seed

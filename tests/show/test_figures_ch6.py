@@ -51,7 +51,7 @@ def run(steps, seed, *, bets, facts=0.9, **more):
 
 def grid_results(monkeypatch, *, k_helps=True):
     """The grid, where K = 1 goes wrong after a while and new responses help, or nothing does anything."""
-    monkeypatch.setattr(callings_grid, "weights", lambda: "none")
+    monkeypatch.setattr(callings_grid.subject, "fingerprint", lambda: "none")
     out = []
     for cell in callings_grid.cells("smoke"):
         passes = cell.updates * callings_grid.PER_UPDATE / (cell.n_prompts * cell.k)
@@ -66,7 +66,7 @@ def grid_results(monkeypatch, *, k_helps=True):
 
 def selector_results(monkeypatch, kl):
     """The selectors, with this {rule: KL}."""
-    monkeypatch.setattr(callings_selectors, "weights", lambda: "none")
+    monkeypatch.setattr(callings_selectors.subject, "fingerprint", lambda: "none")
     out = []
     for cell in callings_selectors.cells("smoke"):
         strays = kl[cell.rule] - kl["random"]
@@ -78,7 +78,7 @@ def selector_results(monkeypatch, kl):
 
 def cluster_results(monkeypatch, kl):
     """The clusters, with this {arm: KL}."""
-    monkeypatch.setattr(callings_clusters, "weights", lambda: "none")
+    monkeypatch.setattr(callings_clusters.subject, "fingerprint", lambda: "none")
     cells = callings_clusters.cells("smoke")
     return callings_clusters.summarise([(c, run([(1, kl[c.arm])], c.seed, bets=False)) for c in cells])
 
@@ -91,7 +91,7 @@ RULES = {"random": 0.3, "softmax": 1.5, "top": 3.0, "diverse": 0.4, "quality-div
 
 def budget_results(monkeypatch, kl):
     """The budget, with this KL at each K."""
-    monkeypatch.setattr(callings_budget, "weights", lambda: "none")
+    monkeypatch.setattr(callings_budget.subject, "fingerprint", lambda: "none")
     out = []
     for cell in callings_budget.cells("smoke"):
         if cell.what == "variances":
@@ -109,7 +109,7 @@ def budget_results(monkeypatch, kl):
 
 def keep_results(monkeypatch, kl, logp):
     """What is kept, with this KL and this log-probability of the known facts by way."""
-    monkeypatch.setattr(callings_keep, "weights", lambda: "none")
+    monkeypatch.setattr(callings_keep.subject, "fingerprint", lambda: "none")
     out = []
     for cell in callings_keep.cells("smoke"):
         known = [0.9 + 0.01 * cell.seed] * 6

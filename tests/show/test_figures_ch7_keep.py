@@ -45,7 +45,7 @@ def outcome(cell):
 @pytest.fixture(scope="module")
 def made_up():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(diffuse_keep, "weights", lambda: "none")
+        patch.setattr(diffuse_keep.subject, "fingerprint", lambda: "none")
         return diffuse_keep.summarise([(cell, outcome(cell)) for cell in diffuse_keep.cells("book")])
 
 
