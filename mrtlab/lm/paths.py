@@ -44,7 +44,7 @@ def tree_paths(layout: PathLayout, *, device: torch.device, window: int | None) 
         torch.as_tensor(array, device=device)
         for array in (layout.chain, layout.own, layout.own_step, layout.slot, layout.prompt_length)
     )
-    n_prompt = int(lengths.max())
+    n_prompt = int(layout.prompt_length.max())  # of the layout, not of the device: a GPU would have to be waited for
     n_nodes = layout.tokens.shape[1] - n_prompt
     places = torch.arange(n_prompt, device=device)
     inside = (places[None] < lengths[:, None])[:, None, None].expand(-1, 1, n_nodes, -1)
@@ -57,7 +57,7 @@ def tree_paths(layout: PathLayout, *, device: torch.device, window: int | None) 
         position = torch.as_tensor(layout.positions[:, n_prompt:], device=device)
         sliding_prompt = inside & (position[:, None, :, None] - places < window)
         sliding_path = path_mask & (distance < window)[:, None]
-    even = bool((lengths == n_prompt).all())
+    even = bool((layout.prompt_length == n_prompt).all())
     return TreePaths(
         n_prompt, chain, own, slot, None if even else inside, path_mask, sliding_self, sliding_prompt, sliding_path
     )
