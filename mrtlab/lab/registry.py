@@ -68,6 +68,15 @@ class Experiment:
     sources: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
+    @property
+    def about_model(self) -> bool:
+        """Is it about a language model that can be chosen, see `mrtlab.lab.subject`?
+
+        >>> EXPERIMENTS["callings_grid"].about_model, EXPERIMENTS["mode_lottery"].about_model
+        (True, False)
+        """
+        return _SUBJECT in self.sources
+
 
 def _body(module: str, summary: str = "") -> Callable[[], Body]:
     """A loader of an experiment: `module` has its cells, `summary`, if it is a room of its own, what they add up to."""
@@ -89,7 +98,9 @@ _SELECTION_BIAS = (
     "mrtlab.theory.worlds",
     *_SELECTION,
 )
+_SUBJECT = "mrtlab.lab.subject"  # read by every experiment whose model can be chosen
 _CALLINGS = (
+    _SUBJECT,
     "mrtlab.lab.callings_run",
     "mrtlab.lab.callings_data",
     "mrtlab.data.tasks.callings",
@@ -97,12 +108,14 @@ _CALLINGS = (
     "mrtlab.training.groups",
 )
 _DIFFUSE = (
+    _SUBJECT,
     "mrtlab.lab.diffuse_data",
     "mrtlab.lab.diffuse_learn",
     "mrtlab.training.diffuse_methods",
     "mrtlab.training.aimed",
 )
 _SPA = (
+    _SUBJECT,
     "mrtlab.lab.spa_data",
     "mrtlab.lab.spa_world",
     "mrtlab.spa.adapters",
@@ -214,6 +227,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         purpose="What the embedded model says a thousand times, its exact law, and its numbers family by family",
         load=_body("meet_model"),
         sources=(
+            _SUBJECT,
             "mrtlab.lab.meet_model",
             "mrtlab.lm.survey",
             "mrtlab.lm.evaluate",
@@ -307,6 +321,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         purpose="Even beginnings of lives: other fields, parity, worth of the data (DIF-08, 08b, 09, 09b)",
         load=_body("diffuse_biographies", "diffuse_biographies_summary"),
         sources=(
+            _SUBJECT,
             "mrtlab.lab.diffuse_biographies",
             "mrtlab.lab.diffuse_biographies_data",
             "mrtlab.lab.diffuse_biographies_look",
@@ -365,14 +380,14 @@ EXPERIMENTS: dict[str, Experiment] = {
         name="spa_decode",
         purpose="Eight adapters in one batch beside one after another (SPA-12)",
         load=_body("spa_decode"),
-        sources=("mrtlab.lab.spa_decode", "mrtlab.spa.stacked"),
+        sources=(_SUBJECT, "mrtlab.lab.spa_decode", "mrtlab.spa.stacked"),
         needs=("torch", "transformers", "peft"),
     ),
     "spa_lds": Experiment(
         name="spa_lds",
         purpose="Which scores foretell what training on half of the data does? Retraining says (SPA-09)",
         load=_body("spa_lds"),
-        sources=("mrtlab.lab.spa_lds", "mrtlab.spa.gradients", "mrtlab.spa.influence", "mrtlab.spa.lissa"),
+        sources=(_SUBJECT, "mrtlab.lab.spa_lds", "mrtlab.spa.gradients", "mrtlab.spa.influence", "mrtlab.spa.lissa"),
         needs=("torch", "transformers", "peft", "rank_bm25"),
     ),
     "mrt_scale": Experiment(
