@@ -12,6 +12,7 @@ from typing import Any
 Prompt = str | Sequence[Mapping[str, Any]]
 
 _MARK = "ANSWERGOESHERE"
+_SPOKEN = {"enable_thinking": False}  # Qwen3's template and its kin leave the thought empty; others do not look
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Encoded:
 def encode(tokenizer: Any, prompt: Prompt, answers: Sequence[str], *, end: bool = True) -> Encoded:
     """Token ids of a prompt and its answers, as the model would meet them when it answers.
 
-    A chat template is applied if the tokenizer has one, with the opening of the assistant's turn; a plain text gets
-    the tokenizer's beginning-of-text token if it has one. White space at the end of a plain prompt moves to the front
-    of every answer, where tokenizers of today expect it.
+    A chat template is applied if the tokenizer has one, with the opening of the assistant's turn, and with an empty
+    thought where the template knows thoughts: answers are what is said. A plain text gets the tokenizer's
+    beginning-of-text token if it has one. White space at the end of a plain prompt moves to the front of every answer,
+    where tokenizers of today expect it.
 
     Args:
         tokenizer: of transformers.
@@ -99,7 +101,7 @@ def closing_ids(tokenizer: Any) -> list[int]:
     """
     if _templated(tokenizer):
         messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-        after = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(_MARK)[2]
+        after = tokenizer.apply_chat_template(messages, tokenize=False, **_SPOKEN).rpartition(_MARK)[2]
         special = [i for i in _ids(tokenizer, after) if i in tokenizer.all_special_ids]
         if special:
             return special[:1]
@@ -116,7 +118,7 @@ def _prompt_text(tokenizer: Any, prompt: Prompt) -> tuple[str, str]:
     """What the prompt reads like, and white space that belongs to the front of its answers."""
     if _templated(tokenizer):
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(m) for m in prompt]
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True), ""
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **_SPOKEN), ""
     if not isinstance(prompt, str):
         raise ValueError("messages need a tokenizer with a chat template, this one has none: pass the prompt as a text")
     text = prompt.rstrip()

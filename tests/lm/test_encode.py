@@ -128,6 +128,13 @@ def test_a_chat_template_opens_the_answer_and_its_own_token_ends_it(chat):
     assert tokens(chat, encoded.answer_ids[0]) == ["y", "o", "<|end|>"]
 
 
+def test_a_template_with_thoughts_gets_an_empty_one():
+    thinks = CHAT.replace("{% endif %}", "{% if not enable_thinking | default(true) %}()\n{% endif %}{% endif %}")
+    encoded = encode(byte_level(chat=thinks, more=("<|user|>", "<|assistant|>", "<|end|>")), "hi", ["yo"])
+    assert len(encoded.prompt_ids) == len("hi") + len("()\n") + 4
+    assert len(encoded.answer_ids[0]) == 3
+
+
 def test_messages_are_taken_as_they_are(chat):
     messages = (
         {"role": "user", "content": "a"},
