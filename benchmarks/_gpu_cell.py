@@ -19,6 +19,7 @@ from benchmarks._gpu_tools import (
     most_that_fit,
     now,
     on_gpu,
+    optimiser_that_fits,
     peak,
     release,
     reset_peak,
@@ -247,10 +248,7 @@ def _timed(
 def _optimiser_step(model: nn.Module) -> tuple[float, str]:
     """Seconds of clipping and an optimiser step, and which optimiser the memory leaves room for."""
     device, learning = device_of(model), _lm.trainable(model)
-    weights = sum(p.numel() * p.element_size() for p in learning)
-    room = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else float("inf")
-    frozen = sum(p.numel() * p.element_size() for p in model.parameters()) - weights
-    name = "adamw_torch_fused" if frozen + 4 * weights < 0.6 * room else "sgd"
+    name = optimiser_that_fits(model)
     for p in learning:
         p.grad = torch.zeros_like(p)
     kind = torch.optim.AdamW if name == "adamw_torch_fused" else torch.optim.SGD

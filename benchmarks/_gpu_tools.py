@@ -3,7 +3,7 @@
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,6 +103,26 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def in_turn(runs: Mapping[str, Callable[[], Any]], device: torch.device, repeats: int) -> dict[str, list[float]]:
+    """Seconds of every run, taken in turn so that a slow minute of the machine falls on all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = now(device)
+            run()
+            seconds[name].append(now(device) - start)
+    return seconds
+
+
+def optimiser_that_fits(model: nn.Module) -> str:
+    """The optimiser that memory leaves room for beside weights and gradients: AdamW with its two moments, or SGD."""
+    device, learning = device_of(model), [p for p in model.parameters() if p.requires_grad]
+    weights = sum(p.numel() * p.element_size() for p in learning)
+    room = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else float("inf")
+    frozen = sum(p.numel() * p.element_size() for p in model.parameters()) - weights
+    return "adamw_torch_fused" if frozen + 4 * weights < 0.6 * room else "sgd"
 
 
 def reset_peak(device: torch.device) -> None:

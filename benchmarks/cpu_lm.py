@@ -244,30 +244,38 @@ def calibrated(grid: Sequence[FormTimes]) -> str:
     )
 
 
-def plain_scores(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """log p of every answer, a pass over each whole string, all logits: what scorers do that know no prefix."""
-    p, found = len(batch.prompt), []
-    ids = torch.tensor([batch.prompt + answer for answer in batch.answers])
-    for part in ids.split(PLAIN_ROWS):
-        logp = model(input_ids=part[:, :-1], use_cache=False).logits.log_softmax(-1)[:, p - 1 :]
-        found.append(logp.gather(2, part[:, p:, None]).sum((1, 2)))
+def plain_scores(model: nn.Module, batch: Batch, *, rows: int = PLAIN_ROWS, every_place: bool = True) -> torch.Tensor:
+    """log p of every answer, a pass over each whole string: what scorers do that know no prefix; with all logits, as
+    most of them do, or with those of the answers alone."""
+    r, found = len(batch.answers[0]), []
+    for part in _lm.copies(model, batch).split(rows):
+        kept = {} if every_place else {"logits_to_keep": r}
+        logits = model(input_ids=part[:, :-1], use_cache=False, **kept).logits[:, -r:]
+        found.append(_read(logits, part[:, -r:]))
     return torch.cat(found)
+
+
+def _read(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """(rows,) log p of the tokens, in single precision whatever the model's is."""
+    logp = logits.float().log_softmax(-1)
+    return logp.gather(2, tokens[:, :, None]).sum((1, 2))
 
 
 def stem_scores(model: nn.Module, batch: Batch, *, rows: int) -> torch.Tensor:
     """log p of every answer with the prompt's keys and values computed once, answers in batches that continue it."""
     from transformers import DynamicCache
 
-    ids, found = torch.tensor(batch.answers), []
-    stem = model(input_ids=torch.tensor([batch.prompt]), use_cache=True, logits_to_keep=1)
-    first = stem.logits[0, -1].log_softmax(-1)
+    device = model.get_input_embeddings().weight.device
+    ids, found = torch.tensor(batch.answers, device=device), []
+    stem = model(input_ids=torch.tensor([batch.prompt], device=device), use_cache=True, logits_to_keep=1)
+    first = stem.logits[0, -1].float().log_softmax(-1)
     kept = [(layer.keys, layer.values) for layer in stem.past_key_values.layers]
     for part in ids.split(rows):
         cache = DynamicCache()
         for layer, (key, value) in enumerate(kept):
             cache.update(*(x.expand(len(part), -1, -1, -1) for x in (key, value)), layer)
-        logp = model(input_ids=part[:, :-1], past_key_values=cache, use_cache=True).logits.log_softmax(-1)
-        found.append(first[part[:, 0]] + logp.gather(2, part[:, 1:, None]).sum((1, 2)))
+        logits = model(input_ids=part[:, :-1], past_key_values=cache, use_cache=True).logits
+        found.append(first[part[:, 0]] + _read(logits, part[:, 1:]))
     return torch.cat(found)
 
 

@@ -234,16 +234,16 @@ class Words:
         return " ".join(map(str, ids))
 
 
-def with_adapters(modules: tuple[str, ...] | str, *, tiny: bool) -> tuple[nn.Module, list[str]]:
-    """A Llama with eight adapters of rank 16 that say different things, and their names."""
+def with_adapters(base: nn.Module, modules: tuple[str, ...] | str) -> tuple[nn.Module, list[str]]:
+    """A model with eight adapters of rank 16 that say different things, as precise as it is, and their names."""
     from peft import LoraConfig, get_peft_model
 
     names = [f"adapter-{k}" for k in range(ADAPTERS)]
     how = {"r": 16, "lora_alpha": 16, "task_type": "CAUSAL_LM"}
     config = LoraConfig(target_modules=modules if isinstance(modules, str) else list(modules), **how)
-    model = get_peft_model(llama(2 if tiny else 8, tiny=tiny), config, adapter_name=names[0])
+    model = get_peft_model(base, config, adapter_name=names[0], autocast_adapter_dtype=False)
     for name in names[1:]:
-        model.add_adapter(name, copy.deepcopy(config))
+        model.add_adapter(name, copy.deepcopy(config), autocast_adapter_dtype=False)
     model.get_base_model().generation_config.eos_token_id = None
     return stirred(model, std=0.05).eval(), names
 
@@ -263,6 +263,7 @@ def three_ways(model: nn.Module, names: list[str], asked: Asked) -> dict[str, Ca
     prompts = torch.from_numpy(
         np.random.default_rng(3).integers(_lm.FIRST_WORD, vocabulary, (asked.prompts, asked.prompt))
     )
+    prompts = prompts.to(model.device)
     texts = [" ".join(map(str, row)) for row in prompts.tolist()]
     tokenizer = Words(eos_token_id=vocabulary)
 
@@ -291,7 +292,7 @@ def decoding_row(asked: Asked, *, tiny: bool) -> tuple[list[str], dict[str, Seco
         RuntimeError: not all three ways write the same tokens, or all adapters do.
     """
     with torch.no_grad(), _lm.quiet():
-        model, names = with_adapters(asked.modules, tiny=tiny)
+        model, names = with_adapters(llama(2 if tiny else 8, tiny=tiny), asked.modules)
         ways = three_ways(model, names, asked)
         said = {name: way() for name, way in ways.items()}
         if not said["ours"] == said["turn"] == said["mixed"]:

@@ -183,7 +183,12 @@ def test_gpu_dry_run_measures_every_side_and_goes_on_where_it_stopped(tmp_path, 
     gpu.main(["--dry-run"])
     said = capsys.readouterr().out
     assert said.count("(kept)") == 1
-    assert said.count("gradient agrees") == len(gpu.cells(tiny=True))
+    kinds = [cell.path[0] for cell in gpu.cells(tiny=True)]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"cells": 9, "epoch": 2, "score": 2, "decode": 2}
+    for right, kind in (("gradient", "cells"), ("log-probabilities", "score")):
+        assert said.count(f"{right} agree") == kinds.count(kind)
+    assert said.count("same tokens") == kinds.count("decode")
+    assert "DIFFER" not in said
     found = artifacts.load("gpu", "smoke")
     assert found.results["not_run"] == []
     assert found.provenance["versions"]["torch"]
@@ -196,6 +201,74 @@ def test_gpu_dry_run_measures_every_side_and_goes_on_where_it_stopped(tmp_path, 
     assert cell["trainable"] < cell["parameters"] / 2
     if importlib.util.find_spec("trl"):
         assert cell["sides"]["trl"]["loss"] == pytest.approx(cell["sides"]["copies"]["loss"], rel=1e-4)
+        assert said.count("losses agree") == kinds.count("epoch")
+        epoch = found.results["epoch"]["qwen25-15b"]["lora"]["8-4-3"]
+        assert len(epoch["sides"]["ours"]["losses"]) == len(epoch["sides"]["trl"]["losses"]) == epoch["steps"] == 3
+    score = found.results["score"]["qwen25-15b"]["numbers-6"]
+    assert score["tokens"] < score["tokens_as_copies"] / 3
+    assert all(score["sides"][side]["gap_nats"] < 1e-3 for side in ("tree", "plain", "stem"))
+    decode = found.results["decode"]["qwen25-15b"]["1-5-4-all"]
+    assert decode["same_tokens"] == {"turn": 1.0, "mixed": 1.0}
+
+
+def test_gpu_cells_that_matter_most_come_first(capsys):
+    from benchmarks import gpu
+
+    gpu.main(
+        ["--list", "--only", "qwen25-15b/full/1024-128", "epoch/qwen25-15b/full/512", "score/qwen25-15b/numbers-64"]
+    )
+    first, second, third = capsys.readouterr().out.split()
+    assert [first, second, third] == [
+        "qwen25-15b/full/1024-128-8",
+        "epoch/qwen25-15b/full/512-128-8",
+        "score/qwen25-15b/numbers-64",
+    ]
+    names = [str(cell) for cell in gpu.cells(tiny=False)]
+    assert len(set(names)) == len(names) == 80
+
+
+def test_scores_that_are_off_do_not_agree(monkeypatch):
+    import torch
+
+    from benchmarks import _gpu_score, cpu_lm
+    from mrtlab.lm import leaf_logprobs
+
+    model = cpu_lm.llama(tiny=True).eval()
+    batch = _gpu_score.TINY_CASES["numbers-6"].batch(64)
+    monkeypatch.setattr(
+        _gpu_score, "leaf_logprobs", lambda *args, **kwargs: [logp + 0.01 for logp in leaf_logprobs(*args, **kwargs)]
+    )
+    with torch.no_grad():
+        found = _gpu_score.measure(model, batch, repeats=1)
+    assert {name: side["agrees"] for name, side in found["sides"].items()} == {
+        "tree": False,
+        "plain": True,
+        "stem": True,
+    }
+    assert "log-probabilities DIFFER: tree" in _gpu_score.Score("m", "numbers-6").line(found)
+
+
+def test_an_epoch_whose_losses_are_off_does_not_agree():
+    from benchmarks import _gpu_epoch, cpu_lm
+
+    model = cpu_lm.llama(tiny=True)
+    ours = {"seconds": 1.0, "peak_gib": 2.0, "losses": [1.0, 2.0]}
+    sides = {"ours": ours, "trl": ours | {"seconds": 3.0, "peak_gib": 5.0}}
+    assert _gpu_epoch._ratios(model, sides) == {
+        "best": "ours", "ratio_trl": 3.0, "memory_ratio": 2.5, "loss_gap": 0.0, "agrees": True
+    }  # fmt: skip
+    assert not _gpu_epoch._ratios(model, sides | {"trl": ours | {"losses": [1.0, 2.01]}})["agrees"]
+
+
+def test_adapters_that_say_other_things_are_told(monkeypatch):
+    from benchmarks import _gpu_decode, cpu_lm, spa_cpu
+
+    model, names = spa_cpu.with_adapters(cpu_lm.llama(tiny=True).eval(), spa_cpu.QV)
+    asked = _gpu_decode.TINY_ASKED["2-5-4-qv"]
+    assert _gpu_decode._same_in_single(model, names, asked)
+    monkeypatch.setattr(spa_cpu, "generated", lambda model, rows, length, **_: [[0] * length] * len(rows))
+    assert not _gpu_decode._same_in_single(model, names, asked)
+    assert _gpu_decode._shared([[1, 2, 3], [4, 5, 6]], [[1, 2, 9], [4, 0, 6]]) == 0.5
 
 
 def test_what_does_not_fit_is_halved_or_named():
