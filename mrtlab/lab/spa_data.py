@@ -14,6 +14,7 @@ import numpy as np
 
 from mrtlab.data.tasks import Family, Question, family
 from mrtlab.data.tasks.program_specs import SPECS
+from mrtlab.lab.registry import MissingInput
 
 DOMAINS = ("programs", "programs-even", "stories", "choices")
 N_QUERIES = 12  # of which the 8 of widest columns are kept, as in the paper
@@ -74,7 +75,10 @@ def pairs(domain: str, n: int, *, seed: int, draw: Draw) -> list[Pair]:
             break
     kept = [found[q.text] for q in asked if q.text in found][:n]
     if len(kept) < n:
-        raise RuntimeError(f"only {len(kept)} of {n} prompts of {domain} were answered in {_TRIES} tries")
+        raise MissingInput(
+            f"only {len(kept)} of {n} prompts of {domain} were answered in {_TRIES} tries: pairs are right answers of "
+            "the model itself, so this experiment needs one that knows the families, such as `mrtlab pretrain` makes"
+        )
     return kept
 
 
