@@ -84,7 +84,8 @@ def diffuse(
     known. Prompts with "use": "measure" are scored before and after: put other wordings there, to see what carries
     over. Anchors keep what the model knows; a quarter of them is left free, to see whether the rest stays, too. In the
     folder: the adapter, report.html, which opens offline, and run.json with every number. Stop it with Ctrl-C, or
-    lose power: the same command with --resume goes on.
+    lose power: the same command with --resume goes on. Several cards: torchrun --nproc-per-node 4 -m mrtlab train
+    diffuse …, or accelerate launch; the result is that of one, and a step needs a prompt for each card.
     """
     wanted = _targets(targets, anchors)
     lm_needed("accelerate", *([] if full else ["peft"]))

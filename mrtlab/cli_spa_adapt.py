@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "mrtlab spa adapt parts --steps 400 --out adapters",
-    "mrtlab spa adapt parts --steps 400 --only 0,2 --device cuda:1 --out adapters",
-    "mrtlab spa adapt control --model Qwen/Qwen3-0.6B --steps 400 --lora-rank 16 --seed 1 --out seeds",
+    "mrtlab spa adapt control --model Qwen/Qwen3-0.6B --seed 1 --only 0,2 --device cuda:1 --out seeds",
 )
 _OPTIONS = ("lora_rank", "batch_prompts", "warmup", "steps", "lr")
 
@@ -170,8 +169,8 @@ def _begin(out: Path, about: dict[str, Any]) -> None:
         try:
             new.rename(out)  # seen with the note in it, or not at all: others may begin at the same moment
         except OSError:
-            if not note_of(out):
-                raise
+            if not note_of(out):  # a folder that cannot be replaced, a link for example
+                write_jsonl(out / NOTE, [about])
 
 
 def _chosen(only: str | None, k: int) -> list[int]:

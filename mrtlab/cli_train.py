@@ -110,7 +110,8 @@ def mrt(
 
     A prompt runs through the model once, its K responses as branches; gradients are those of K copies. Some prompts
     are held out and measured before and after. In the folder: the adapter, report.html, which opens offline, and
-    run.json with every number. Stop it with Ctrl-C, or lose power: the same command with --resume goes on.
+    run.json with every number. Stop it with Ctrl-C, or lose power: the same command with --resume goes on. Several
+    cards: torchrun --nproc-per-node 4 -m mrtlab train mrt …, or accelerate launch; the result is that of one.
     """
     choice = choice_of(rule, k, alpha, temperature, similarity)
     if normalisation not in ("token", "response"):

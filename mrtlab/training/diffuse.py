@@ -139,7 +139,7 @@ class DiffuseTrainer(MultiResponseTrainer):
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
         """As `MultiResponseTrainer.train`; a run that had stopped early when it was cut off is not trained further."""
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = last_whole_checkpoint(Path(self.args.output_dir))
+            resume_from_checkpoint = team().agree(lambda: last_whole_checkpoint(Path(self.args.output_dir)))
         if resume_from_checkpoint:
             state = json.loads((Path(resume_from_checkpoint) / "trainer_state.json").read_text("utf-8"))
             if any(_ENOUGH in entry for entry in state["log_history"]):

@@ -26,6 +26,7 @@ from mrtlab.training.multiresponse import (
     Normalisation,
 )
 from mrtlab.training.processes import Team, idle, team
+from mrtlab.training.ready import keep_small_steps
 from mrtlab.training.watch import AtFirst, Stopped, Watch, Watching, heard
 
 HELD_OUT = "held_out.jsonl"
@@ -196,28 +197,17 @@ def fine_tune(
         train, held_out = usable, fitting(held_out, tokenizer, longest)[0]
     else:
         train, held_out = split(usable, share=settings.eval_share, seed=settings.seed)
-    if all(len(record) == 1 for record in train):
-        notes.append("Every training prompt has one response, so a K above 1 has no effect.")
-    else:
-        notes += describe(usable).notes()
-    if 0 < len(held_out) < FEW:
-        notes.append(
-            f"Prompts held out: {len(held_out)}. That is too few to say whether training helped; collect more prompts, "
-            "or hold out a larger share."
-        )
     weights = sum(p.numel() for p in model.parameters())
     lr = settings.peak_lr(weights)
-    if settings.lr is None and weights >= _SMALL:
-        notes.append(
-            f"The peak learning rate, {lr:g}, is what people commonly take for a model of this size; it was not tuned "
-            "here. If the loss climbs, or hardly moves, try another."
-        )
+    notes += _notes(usable, train, held_out, settings, weights)
     for sentence in notes[told:]:
         watch.note(sentence)
     if sentence := idle(settings.batch_prompts // settings.accumulate, processes.size):
         watch.note(sentence)
     if settings.lora_rank:
         model = with_adapter(model, rank=settings.lora_rank, seed=settings.seed)
+    else:
+        model = keep_small_steps(model)
     measured = {"held_out": held_out, "train": _some(train, settings.seed)}
 
     def measure_all(network: Any) -> dict[str, Measured]:
@@ -244,10 +234,10 @@ def fine_tune(
     if trainer.state.global_step < trainer.state.max_steps:
         raise Stopped
     after, before = measure_all(trainer.model), kept["before"]
-    weights = trainer.accelerator.get_state_dict(trainer.model) if processes.sharded else None
+    gathered = trainer.accelerator.get_state_dict(trainer.model) if processes.sharded else None
     if processes.main:
-        whole = {"base": base, "adapter": settings.lora_rank is not None, "how": _HOW, "weights": weights}
-        save_model(trainer.model, tokenizer, folder, **whole)
+        about = {"base": base, "adapter": settings.lora_rank is not None, "how": _HOW}
+        save_model(trainer.model, tokenizer, folder, weights=gathered, **about)
     log = trainer.state.log_history
     results = kept | {
         "prompts": {name: len(some) for name, some in (("train", train), ("held_out", held_out))},
@@ -263,6 +253,28 @@ def fine_tune(
         write_jsonl(folder / RUN, [results])
         shutil.rmtree(folder / CHECKPOINTS)
     return results
+
+
+def _notes(
+    usable: Sequence[Record], train: Sequence[Record], held_out: Sequence[Record], settings: Settings, weights: int
+) -> list[str]:
+    """What the user should know before it starts."""
+    notes = []
+    if all(len(record) == 1 for record in train):
+        notes.append("Every training prompt has one response, so a K above 1 has no effect.")
+    else:
+        notes += describe(usable).notes()
+    if 0 < len(held_out) < FEW:
+        notes.append(
+            f"Prompts held out: {len(held_out)}. That is too few to say whether training helped; collect more prompts, "
+            "or hold out a larger share."
+        )
+    if settings.lr is None and weights >= _SMALL:
+        notes.append(
+            f"The peak learning rate, {settings.peak_lr(weights):g}, is what people commonly take for a model of this "
+            "size; it was not tuned here. If the loss climbs, or hardly moves, try another."
+        )
+    return notes
 
 
 def _some(records: Sequence[Record], seed: int) -> list[Record]:

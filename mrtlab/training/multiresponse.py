@@ -22,9 +22,11 @@ from mrtlab.lm.tree import TokenTree
 from mrtlab.training.choose import Choice
 from mrtlab.training.folder import writing
 from mrtlab.training.groups import Batch, Group, GroupBatches, Groups, GroupSet, collator
+from mrtlab.training.processes import team
 
 Normalisation = Literal["token", "response", "prompt"]
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")  # how configurations say that a model has some
+_PARTS = "pytorch_model_fsdp_0"  # where accelerate saves weights that are spread
 _WHOLE = "written-to-its-end"  # an empty file, put into a checkpoint last
 
 
@@ -134,9 +136,14 @@ class MultiResponseTrainer(Trainer):
 
         A run that is killed while it saves leaves a folder with half a checkpoint. Such a folder is passed over; where
         no whole one exists, training begins at the beginning.
+
+        Raises:
+            ValueError: the checkpoint holds weights in parts and this run keeps them whole, or the other way round.
         """
-        if resume_from_checkpoint is True:
-            resume_from_checkpoint = last_whole_checkpoint(Path(self.args.output_dir))
+        if resume_from_checkpoint is True:  # one looks for all: a shared disk may show others an older state
+            resume_from_checkpoint = team().agree(lambda: last_whole_checkpoint(Path(self.args.output_dir)))
+        if resume_from_checkpoint:
+            _check_parts(Path(resume_from_checkpoint), now=self.is_fsdp_enabled)
         with warnings.catch_warnings():  # torch has a new name for this, which its older versions do not know
             warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
             return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
@@ -185,6 +192,14 @@ class MultiResponseTrainer(Trainer):
         traits = traits_of(model)
         served = [cost.form for cost in costs(model, trees, traits=traits) if cost.form != "branches"]
         return "row" if traits.checkpointing else served[0]
+
+
+def _check_parts(checkpoint: Path, *, now: bool) -> None:
+    """Refuse a checkpoint of another kind; any number of processes reads its own."""
+    then = (checkpoint / _PARTS).is_dir()
+    if then != now:
+        kinds = ("whole copies of the weights", "weights spread over processes (FSDP)")
+        raise ValueError(f"the run was saved with {kinds[then]} and cannot go on with {kinds[now]}: start it as before")
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:

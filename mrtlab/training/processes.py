@@ -119,5 +119,5 @@ def _met(rank: int, size: int) -> Team:
         )
     if sharded() and os.environ.get("FSDP_VERSION", "1") != "2":
         raise ValueError("weights are spread with FSDP 2 only: write fsdp_version: 2 into accelerate's configuration")
-    PartialState(cpu=on_cpu, timeout=_PATIENCE)
+    PartialState(cpu=on_cpu)
     return Team(rank, size, sharded(), distributed.new_group(backend="gloo", timeout=_PATIENCE))

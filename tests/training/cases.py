@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import count
 from pathlib import Path
 
 import small
@@ -18,7 +19,9 @@ from mrtlab.training.adapter import with_adapter
 from mrtlab.training.anchor import AnchorRows
 from mrtlab.training.choose import Choice
 from mrtlab.training.diffuse import DiffuseConfig, DiffuseTrainer
+from mrtlab.training.launch import launched
 from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
+from mrtlab.training.watch import Watch, Watching
 
 
 class StopAt(TrainerCallback):
@@ -73,6 +76,13 @@ def mrt(
     )
 
 
+def asked(folder):
+    """Of several processes the second one alone is asked to stop, in the third step."""
+    found, times = mrt(folder), count(1)
+    found.add_callback(Watching(Watch(stopped=lambda: next(times) >= 3 and launched()[0] == 1)))
+    return found
+
+
 def diffuse(folder):
     """Three targets in steps of two, held by five anchor rows of six."""
     tokenizer, model = small.tokenizer(), adapter(small.model())
@@ -116,6 +126,7 @@ CASES = {
     "parts": lambda folder: mrt(folder, step=5, gradient_accumulation_steps=2, normalisation="response"),
     "few": lambda folder: mrt(folder, n=7, step=3, form="branches"),  # the last step has one prompt for two processes
     "diffuse": diffuse,
+    "asked": asked,
     "stopped": lambda folder: mrt(folder, stop=4, model=adapter(small.model())),
     "sharded": lambda folder: mrt(folder, kind=Sharded),
     "sharded-lora": lambda folder: mrt(folder, kind=Sharded, model=adapter(small.model())),

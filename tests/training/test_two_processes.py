@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from mrtlab import cli_common
 from mrtlab.cli import app, main
+from mrtlab.training.multiresponse import last_whole_checkpoint
 from mrtlab.training.processes import team
 
-AFRESH = ("full", "lora", "parts", "few", "diffuse", "stopped", "sharded", "sharded-lora", "sharded-stopped")
+AFRESH = ("full", "lora", "parts", "few", "diffuse", "asked", "stopped", "sharded", "sharded-lora", "sharded-stopped")
 GOING_ON = (("lora", "stopped by one"), ("sharded-lora", "sharded-stopped"))  # a case, and where another one stopped
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
@@ -31,7 +32,7 @@ def launch(n, script, *words):
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, *LAUNCHER, str(n), *map(str, (script, *words))]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,11 @@ def test_they_end_where_one_ends(two, one, name):
 @pytest.mark.parametrize(("name", "whole"), [("sharded", "full"), ("sharded-lora", "lora")])
 def test_weights_in_parts_end_where_whole_copies_end(two, one, name, whole):
     same(kept(two, name), one(whole))
+
+
+def test_one_that_is_asked_to_stop_stops_both_after_the_same_step(two):
+    assert len(kept(two, "asked")["losses"]) == 3
+    assert last_whole_checkpoint(two / "asked") == str(two / "asked" / "checkpoint-3")
 
 
 def test_two_go_on_where_one_stopped(two, one):
@@ -175,6 +181,12 @@ def test_weights_are_spread_over_gpus_only(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(ValueError, match="on CPUs would keep whole copies without a word: take recipes/accelerate/ddp"):
         team()
+
+
+def test_a_checkpoint_of_another_kind_is_refused(two):
+    found = cases.CASES["lora"](two / "sharded-stopped")
+    with pytest.raises(ValueError, match="cannot go on with whole copies of the weights: start it as before"):
+        found.train(resume_from_checkpoint=True)
 
 
 def test_training_moved_the_weights(one):
