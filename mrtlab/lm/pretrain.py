@@ -5,23 +5,23 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mrtlab.data.tasks.corpus import Corpus
+from mrtlab.lm.pretrain_rows import Steps, batches
 from mrtlab.lm.tokenizer import train_tokenizer
 
-IGNORED = -100  # transformers' label for places without a loss
+_SPARE_CORES = 2  # of a machine with a GPU: for the process that drives it, and for everything else
+_MOST_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
         peak_rate, warmup: learning rate after warm-up; it falls along a cosine to nothing.
         vocab_size: pieces of the tokenizer.
         width, layers, heads, inner: shape of the Llama.
-        bf16: run matrix products in bfloat16; weights and loss stay in float32.
+        bf16: run matrix products in bfloat16, on a GPU only if the card knows it; weights and loss stay in float32.
         sample_texts: documents the tokenizer learns from.
     """
 
@@ -57,8 +57,15 @@ class Recipe:
 RECIPES = {
     "embedded": Recipe(),
     "tiny": Recipe(steps=30, rows=4, length=64, warmup=5, width=32, layers=2, heads=2, inner=64, sample_texts=500),
-    "gpu": Recipe(steps=20_000, rows=64, length=256, peak_rate=2e-3, width=384, layers=8, heads=6, inner=1024),
-}
+    "gpu": Recipe(steps=4000, rows=128, length=256, peak_rate=1e-3, warmup=200, width=512, layers=12, heads=8,
+                  inner=1408),
+}  # fmt: skip
+"""`gpu` has 38,941,184 weights and the tokenizer of the embedded model, so answers are trees of the same shapes.
+Its 131 million tokens, fourteen times as many, are 6·38.9e6·131e6 = 3.1e16 FLOPs: two and a half minutes at 30 % of the
+700 TFLOP/s that a large product in bf16 reaches on an H100, eight at 10 %. A core writes about 100,000 tokens of the
+corpus a second, 22 core-minutes in all: with 14 processes one and a half minutes, less than the card needs; with 4 they
+are what it waits for. That is arithmetic, not yet measured on a card. The peak rate is the embedded model's times the
+ratio of widths, rounded up. A card without bf16 takes float32, which is hours on a T4."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def pretrain(
     recipe: Recipe,
     *,
     device: torch.device | str = "cpu",
+    workers: int | None = None,
     checkpoint_every: int = 200,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
@@ -93,6 +101,7 @@ def pretrain(
         folder: receives the checkpoint while it runs and the model, tokenizer and recipe at the end.
         recipe: what to train.
         device: where.
+        workers: processes that write the text, see `batches`; by default as `workers_for` says.
         checkpoint_every: steps between checkpoints. A run that is killed repeats at most these.
         report: called after every step. If it raises, Ctrl-C turned into an exception say, the step is saved first.
 
@@ -100,8 +109,10 @@ def pretrain(
         the folder with the finished model, for `load_model`. A folder that holds one already is left as it is.
 
     Raises:
-        ValueError: the folder holds a run of another recipe.
+        ValueError: the folder holds a run of another recipe, or workers is below 0.
     """
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers must be 0 processes or more, got {workers}")
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, recipe)
     if stands_at(folder) == "finished":
@@ -113,11 +124,13 @@ def pretrain(
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=0.05)
     start = _resume(folder, model, optimizer)
     began, recent = time.monotonic(), []
-    for step, arrays in _ahead(lambda step: rows(recipe, tokenizer, corpus, step), range(start, recipe.steps)):
+    number = autocast_dtype(recipe, device)
+    making = workers_for(device) if workers is None else workers
+    for step, arrays in batches(Steps(recipe, tokenizer, corpus), range(start, recipe.steps), workers=making):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, recipe)
         batch = {name: torch.as_tensor(array, device=device) for name, array in arrays.items()}
-        with torch.autocast(str(torch.device(device).type), dtype=torch.bfloat16, enabled=recipe.bf16):
+        with torch.autocast(torch.device(device).type, dtype=number or torch.bfloat16, enabled=number is not None):
             loss = model(**batch, use_cache=False).loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -136,6 +149,31 @@ def pretrain(
             raise
     _finish(folder, model)
     return folder
+
+
+def autocast_dtype(recipe: Recipe, device: torch.device | str) -> torch.dtype | None:
+    """What matrix products are run in; None for single precision, where the recipe or the card has no bfloat16.
+
+    Half precision with its scaling of losses would be faster on such a card; single precision has nothing to go wrong.
+
+    >>> autocast_dtype(RECIPES["gpu"], "cpu"), autocast_dtype(Recipe(bf16=False), "cpu")
+    (torch.bfloat16, None)
+    """
+    on_gpu = torch.device(device).type == "cuda"
+    known = not on_gpu or torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if recipe.bf16 and known else None
+
+
+def workers_for(device: torch.device | str) -> int:
+    """How many processes write the text: none beside a CPU, which is slower than one thread, else most cores.
+
+    >>> workers_for("cpu")
+    0
+    """
+    if torch.device(device).type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores - _SPARE_CORES, _MOST_WORKERS))
 
 
 def stands_at(folder: Path) -> int | Literal["finished"]:
@@ -178,55 +216,6 @@ def rate_at(step: int, recipe: Recipe) -> float:
         return recipe.peak_rate * (step + 1) / recipe.warmup
     share = (step - recipe.warmup) / (recipe.steps - recipe.warmup)
     return recipe.peak_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def rows(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, corpus: Corpus, step: int
-) -> dict[str, Int[np.ndarray, "rows length"]]:
-    """The batch of a step: documents side by side, positions restarting at each, a loss on answers only.
-
-    transformers keeps documents apart by the restarts where no mask is given. Step s reads the documents from
-    s·rows·length on, more than it can use; so each step is known without the ones before it.
-    """
-    stream = _encoded(tokenizer, corpus.documents(start=step * recipe.rows * recipe.length))
-    shape = (recipe.rows, recipe.length)
-    ids = np.full(shape, tokenizer.pad_token_id)
-    labels, positions = np.full(shape, IGNORED), np.zeros(shape, dtype=np.int64)
-    document = next(stream)
-    for row in range(recipe.rows):
-        place = 0
-        while place < recipe.length:
-            prompt, answer = document
-            both = np.array(prompt + answer)[: recipe.length - place]
-            end = place + len(both)
-            ids[row, place:end] = both
-            labels[row, place + len(prompt) : end] = both[len(prompt) :]
-            positions[row, place:end] = np.arange(len(both))
-            place, document = end, next(stream)
-    return {"input_ids": ids, "labels": labels, "position_ids": positions}
-
-
-def _ahead(
-    make: Callable[[int], dict[str, np.ndarray]], steps: Sequence[int]
-) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Steps with their batches, the next batch made while the present one is used."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = [pool.submit(make, step) for step in steps[:1]]
-        for i, step in enumerate(steps):
-            arrays = coming.pop().result()
-            coming = [pool.submit(make, after) for after in steps[i + 1 : i + 2]]
-            yield step, arrays
-
-
-def _encoded(
-    tokenizer: PreTrainedTokenizerFast, documents: Iterator[tuple[str, str]]
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Token ids of documents, a few hundred at a time."""
-    while True:
-        some = [next(documents) for _ in range(256)]
-        prompts = tokenizer([f"<bos><user>{prompt}<bot>" for prompt, _ in some], add_special_tokens=False)["input_ids"]
-        answers = tokenizer([f"{answer}<end>" for _, answer in some], add_special_tokens=False)["input_ids"]
-        yield from zip(prompts, answers, strict=True)
 
 
 def _tokenizer(folder: Path, recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerFast:

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from mrtlab.data.tasks.corpus import Corpus
-from mrtlab.lm.pretrain import IGNORED, RECIPES, Recipe, pretrain, rate_at, rows, stands_at
+from mrtlab.lm.pretrain import RECIPES, Recipe, autocast_dtype, model_config, pretrain, rate_at, stands_at, workers_for
+from mrtlab.lm.pretrain_rows import IGNORED, rows
 
 CHILD = """
 import json, sys
@@ -163,3 +164,41 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert np.all(np.diff(rates[:peak]) > 0)
     assert np.all(np.diff(rates[recipe.warmup :]) < 0)
     assert rates[-1] < 1e-4 * recipe.peak_rate
+
+
+def test_the_gpu_recipe_has_the_size_that_is_told():
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from mrtlab.lm import shelf
+
+    config = model_config(RECIPES["gpu"], AutoTokenizer.from_pretrained(shelf.EMBEDDED))
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    assert sum(p.numel() for p in model.parameters()) == 38_941_184
+    assert RECIPES["gpu"].vocab_size == RECIPES["embedded"].vocab_size == config.vocab_size
+
+
+def test_processes_that_write_the_text_change_nothing(tmp_path, tiny_recipe, tiny_folder):
+    made = pretrain(tmp_path / "run", tiny_recipe, workers=1)
+    assert same(weights(made), weights(tiny_folder))
+    with pytest.raises(ValueError, match="workers must be 0 processes or more"):
+        pretrain(tmp_path / "other", tiny_recipe, workers=-1)
+
+
+def test_the_gpu_recipe_runs_on_a_cpu_too(tmp_path):
+    """The same path with the same number format, a few steps of a few rows: what a GPU adds is the device."""
+    short = dataclasses.replace(RECIPES["gpu"], steps=2, rows=1, length=32, warmup=1, layers=1, sample_texts=100)
+    seen = []
+    made = pretrain(tmp_path / "run", short, report=seen.append)
+    assert [progress.step for progress in seen] == [1, 2]
+    assert all(np.isfinite(progress.loss) for progress in seen)
+    assert stands_at(made) == "finished"
+
+
+def test_a_card_without_bf16_takes_single_precision(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert autocast_dtype(RECIPES["gpu"], "cuda") is None
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert autocast_dtype(RECIPES["gpu"], "cuda") == torch.bfloat16
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
+    assert workers_for("cuda") == 14
