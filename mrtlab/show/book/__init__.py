@@ -19,6 +19,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("model-card", directives.ModelCardDirective)
     app.add_directive("ledger", directives.LedgerDirective)
     app.add_directive("status", directives.StatusDirective)
+    app.add_directive("full-scale", directives.FullScaleDirective)
     app.connect("config-inited", _configure)
     app.connect("doctree-read", directives.add_cost_card)
     app.connect("doctree-read", numbers.bind_links)

@@ -1,4 +1,4 @@
-"""Directives of the book: explorables and figures in prose, ledger, model card, status, each notebook's cost."""
+"""Directives of the book: explorables and figures in prose, ledger, model card, status, what is not yet measured."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.util.docutils import SphinxDirective
 
-from mrtlab.lab import artifacts, claims
+from mrtlab.lab import artifacts, claims, full_scale
 from mrtlab.show import card, explorables
 from mrtlab.show.book.mime import explorable_nodes, figure_html, missing_description, without_html
 
@@ -163,6 +163,33 @@ class StatusDirective(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(rows))
 
 
+class FullScaleDirective(SphinxDirective):
+    """``{full-scale}``: what was measured at full scale and what was not, read off the registry and the artifacts."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a count, a table of the experiments and a list of the GPU benchmark's cells."""
+        self.env.note_reread()
+        return self.parse_text_to_nodes("\n".join(full_scale_lines()))
+
+
+def full_scale_lines() -> list[str]:
+    """The page's text, in MyST."""
+    runs, cells = full_scale.experiments(), full_scale.gpu_cells()
+    lines = [f"{_count(runs)} experiments and {_count(cells)} cells of the GPU benchmark are measured at full scale."]
+    lines += ["", "| experiment | at full scale | command |", "|---|---|---|"]
+    lines += [f"| {run.name} | {_cell(run.state)} | `{run.command}` |" for run in runs]
+    if not cells:
+        return lines
+    lines += ["", "Cells of the GPU benchmark, `python -m benchmarks.gpu`, those that matter most first:", ""]
+    done = [f"- `{cell.name}`: {cell.measured}" for cell in cells if cell.measured]
+    missing = ", ".join(f"`{cell.name}`" for cell in cells if not cell.measured)
+    return [*lines, *done, *([f"- **{full_scale.NOT_YET}**: {missing}"] if missing else [])]
+
+
+def _count(some: list[full_scale.FullScale]) -> str:
+    return f"{sum(bool(one.measured) for one in some)} of {len(some)}"
+
+
 def read_costs() -> dict[str, dict]:
     """What `mrtlab.show.book.execute` measured, by notebook path; empty before the first run."""
     cache = os.environ.get("MRTLAB_NB_CACHE", "")
@@ -198,9 +225,11 @@ def _cell(text: str) -> str:
 __all__ = [
     "ArtifactFigureDirective",
     "ExplorableDirective",
+    "FullScaleDirective",
     "LedgerDirective",
     "ModelCardDirective",
     "StatusDirective",
     "add_cost_card",
+    "full_scale_lines",
     "read_costs",
 ]
