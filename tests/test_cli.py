@@ -117,6 +117,32 @@ def test_the_scale_comes_from_the_environment_unless_it_is_given(monkeypatch):
     assert json.loads(call("run", "toy", "--json", "--scale", "book").stdout)["scale"] == "book"
 
 
+def test_when_the_seconds_are_over_the_rest_and_the_command_are_told(folders, monkeypatch):
+    now = [0.0]
+
+    def ten_seconds(cell):
+        now[0] += 10
+        return {"x": cell.seed + 1}
+
+    monkeypatch.setattr(experiments.time, "monotonic", lambda: now[0])
+    monkeypatch.setitem(experiments.EXPERIMENTS, "toy", toy(ten_seconds))
+    said = " ".join(call("run", "toy", "--scale", "full", "--seconds", "5").stdout.split())
+    assert "1 of 2 cells are finished" in said
+    assert "1 is left" in said
+    assert said.endswith("to go on: mrtlab run toy --scale full --seconds 5")
+    assert not artifacts.artifact_path("toy", "full").exists()
+    assert json.loads(call("run", "toy", "--scale", "book", "--seconds", "5", "--json").stdout)["done"] == 1
+    assert "A small sum" in call("run", "toy", "--scale", "full", "--seconds", "5").stdout
+    assert artifacts.artifact_path("toy", "full").exists()
+
+
+def test_another_model_is_refused_at_book_scale_in_one_sentence(monkeypatch, tiny_folder):
+    monkeypatch.setenv("MRTLAB_MODEL", str(tiny_folder))
+    assert "run it with --scale full" in complaint("run", "spa_decode", code=2)
+    monkeypatch.setenv("MRTLAB_MODEL", str(tiny_folder / "none"))
+    assert "MRTLAB_MODEL: cannot find" in complaint("run", "spa_decode", "--scale", "full", code=1)
+
+
 def test_a_second_run_uses_what_is_there():
     call("run", "toy")
     assert "1/2 seed0 kept from before" in call("run", "toy").stderr
