@@ -11,7 +11,9 @@ Set MRTLAB_ARTIFACTS and MRTLAB_CACHE to write elsewhere than into the checkout.
 
 import argparse
 import json
+import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,20 +225,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     memory = torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else None
     machine = {"card": card, "memory_gib": memory, "matrix_tflops": rate / 1e12, "matrix_size": size}
     print(f"{card}: {rate / 1e12:.3g} TFLOP/s on a {size} × {size} {str(dtype).removeprefix('torch.')} product")
-    late = []
+    late, broken = [], []
     for cell in asked:
         if not chosen.again and (kept := _kept(folder, cell)):
             print(f"(kept) {line(cell, kept['result'])}")
         elif time.perf_counter() - began > chosen.seconds:
             late.append(str(cell))
         else:
-            found = measure(cell, tiny=tiny, device=device, rate=rate)
+            try:
+                found = measure(cell, tiny=tiny, device=device, rate=rate)
+            except Exception:  # one broken cell must not stand in the way of all that come after it
+                traceback.print_exc()
+                broken.append(str(cell))
+                continue
             print(line(cell, _keep(folder, cell, found)["result"]), flush=True)
             _publish(folder, tiny=tiny, machine=machine)
     if late:
         print(f"no time for {len(late)} cells, run the command again for them: {', '.join(late)}")
     if path := _publish(folder, tiny=tiny, machine=machine):
         print(f"written: {path.name}")
+    if broken:
+        sys.exit(f"broken, and not in the artifact: {', '.join(broken)}")
 
 
 if __name__ == "__main__":

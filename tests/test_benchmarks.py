@@ -227,6 +227,23 @@ def test_gpu_cells_that_matter_most_come_first(capsys):
     assert len(set(names)) == len(names) == 80
 
 
+def test_a_broken_cell_is_told_and_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    from benchmarks import _gpu_decode, gpu
+    from mrtlab.lab import artifacts
+
+    def breaks(*args, **kwargs):
+        raise RuntimeError("a library refuses")
+
+    monkeypatch.setenv("MRTLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(_gpu_decode, "measure", breaks)
+    with pytest.raises(SystemExit, match="broken, and not in the artifact: decode/qwen25-15b/1-5-4-all"):
+        gpu.main(["--dry-run", "--only", "1-5-4-all", "score/qwen25-15b/numbers-6"])
+    assert "a library refuses" in capsys.readouterr().err
+    found = artifacts.load("gpu", "smoke").results
+    assert "decode/qwen25-15b/1-5-4-all" in found["not_run"]
+    assert found["score"]["qwen25-15b"]["numbers-6"]["best"] == "tree"
+
+
 def test_scores_that_are_off_do_not_agree(monkeypatch):
     import torch
 
