@@ -115,7 +115,7 @@ def _met(rank: int, size: int) -> Team:
     if sharded() and on_cpu:
         raise ValueError(
             "accelerate spreads weights over GPUs only, and on CPUs would keep whole copies without a word: take "
-            "recipes/accelerate/ddp.yaml"
+            "recipes/accelerate/ddp_cpu.yaml"
         )
     if sharded() and os.environ.get("FSDP_VERSION", "1") != "2":
         raise ValueError("weights are spread with FSDP 2 only: write fsdp_version: 2 into accelerate's configuration")

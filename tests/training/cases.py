@@ -2,9 +2,11 @@
 
 import json
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import pytest
 import small
 import torch
 from accelerate import FullyShardedDataParallelPlugin
@@ -15,12 +17,14 @@ from transformers import TrainerCallback
 from mrtlab.cli import main as mrtlab
 from mrtlab.data.targets import uniform
 from mrtlab.lm.encode import encode
+from mrtlab.training import fine_tune
 from mrtlab.training.adapter import with_adapter
 from mrtlab.training.anchor import AnchorRows
 from mrtlab.training.choose import Choice
 from mrtlab.training.diffuse import DiffuseConfig, DiffuseTrainer
 from mrtlab.training.launch import launched
 from mrtlab.training.multiresponse import MultiResponseConfig, MultiResponseTrainer
+from mrtlab.training.processes import team
 from mrtlab.training.watch import Watch, Watching
 
 
@@ -154,15 +158,28 @@ def outcome(trainer):
     }
 
 
+def whole_run(folder, *, kind=MultiResponseTrainer):
+    """From records to a folder: measured, trained, measured again and saved."""
+    settings = fine_tune.Settings(lora_rank=2, epochs=1, batch_prompts=5, lr=1e-2, eval_share=0.2)
+    with pytest.MonkeyPatch.context() as patch:
+        if kind is Sharded:
+            patch.setattr(fine_tune, "team", lambda: replace(team(), sharded=True))
+            patch.setattr(fine_tune, "MultiResponseTrainer", Sharded)
+        data = small.records(13)
+        fine_tune.fine_tune(small.model(), small.tokenizer(), data, folder, settings=settings, base="small", source={})
+
+
 def main() -> None:
     """`cases.py FOLDER '[["lora", "a"], …]' '["train", "mrt", …]'`: train each case in its FOLDER/a and keep what came
-    out as "lora in a"; then run a command of mrtlab, which also ends the meeting of the processes."""
+    out as "lora in a"; make a whole run with weights in parts; then run a command of mrtlab, which also ends the
+    meeting of the processes."""
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     for name, place in json.loads(sys.argv[2]):
         found = trained(name, folder / place)
         if torch.distributed.get_rank() == 0:
             torch.save(found, folder / f"{name} in {place}.pt")
+    whole_run(folder / "in parts", kind=Sharded)
     sys.argv[1:] = json.loads(sys.argv[3])
     mrtlab()
 

@@ -84,8 +84,8 @@ def slowest(costs, *, team, step, split):
 
 @pytest.mark.parametrize("team", [2, 4, 8])
 def test_processes_get_nearly_equal_work(team):
-    """Lengths as heavy-tailed as those of conversations. Cut into runs of neighbours, as micro-batches are, the process
-    with the longest would keep the others waiting."""
+    """Costs with a heavy tail. Cut into runs of neighbours, as micro-batches are, the process with the largest would
+    keep the others waiting."""
     costs = np.random.default_rng(0).lognormal(6.0, 0.8, size=2048).round() + 1
 
     def runs(step, groups, team):

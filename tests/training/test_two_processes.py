@@ -11,6 +11,8 @@ import cases
 import pytest
 import small
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -21,6 +23,7 @@ from mrtlab.training.processes import team
 
 AFRESH = ("full", "lora", "parts", "few", "diffuse", "asked", "stopped", "sharded", "sharded-lora", "sharded-stopped")
 GOING_ON = (("lora", "stopped by one"), ("sharded-lora", "sharded-stopped"))  # a case, and where another one stopped
+RECIPES = Path(__file__).parents[2] / "recipes" / "accelerate"
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
 
@@ -120,22 +123,33 @@ def test_in_parts_they_go_on_where_they_stopped(two, one):
     same(kept(two, *GOING_ON[1]), one("lora"))
 
 
+def same_run(found, wanted):
+    """Two folders of a run."""
+    runs = [json.loads((place / "run.json").read_text()) for place in (found, wanted)]
+    assert [run["used"]["processes"] for run in runs] == [2, 1]
+    assert runs[0]["loss"] == [[step, pytest.approx(loss, abs=1e-5)] for step, loss in runs[1]["loss"]]
+    for when in ("before", "after"):
+        for name in ("held_out", "train"):
+            assert runs[0][when][name]["nll"] == pytest.approx(runs[1][when][name]["nll"], abs=1e-4)
+    assert sorted(path.name for path in found.iterdir()) == sorted(path.name for path in wanted.iterdir())
+    adapters = [load_file(place / "adapter_model.safetensors") for place in (found, wanted)]
+    assert adapters[0].keys() == adapters[1].keys()
+    for name, weight in adapters[1].items():
+        torch.testing.assert_close(adapters[0][name], weight, rtol=0, atol=1e-5)
+
+
 def test_the_command_speaks_once_and_makes_what_it_makes_alone(launched, command, tmp_path):
     done, folder = launched
     assert done.stdout.count("Saved:  ") == 1
     assert done.stderr.count("million parameters") == 1
     alone = CliRunner().invoke(app, [*command, str(tmp_path / "file")])
     assert alone.exit_code == 0, alone.output
-    runs = [json.loads((place / "file" / "run.json").read_text()) for place in (folder, tmp_path)]
-    assert [run["used"]["processes"] for run in runs] == [2, 1]
-    assert runs[0]["loss"] == [[step, pytest.approx(loss, abs=1e-5)] for step, loss in runs[1]["loss"]]
-    assert runs[0]["after"]["held_out"]["nll"] == pytest.approx(runs[1]["after"]["held_out"]["nll"], abs=1e-4)
-    assert sorted(path.name for path in (folder / "file").iterdir()) == sorted(
-        path.name for path in (tmp_path / "file").iterdir()
-    )
-    found, wanted = (load_file(place / "file" / "adapter_model.safetensors") for place in (folder, tmp_path))
-    for name, weight in wanted.items():
-        torch.testing.assert_close(found[name], weight, rtol=0, atol=1e-5)
+    same_run(folder / "file", tmp_path / "file")
+
+
+def test_a_run_in_parts_makes_what_a_whole_one_makes(two, tmp_path):
+    cases.whole_run(tmp_path / "whole")
+    same_run(two / "in parts", tmp_path / "whole")
 
 
 class TestVoice:
@@ -187,6 +201,17 @@ def test_a_checkpoint_of_another_kind_is_refused(two):
     found = cases.CASES["lora"](two / "sharded-stopped")
     with pytest.raises(ValueError, match="cannot go on with whole copies of the weights: start it as before"):
         found.train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ddp", "MULTI_GPU"), ("ddp_cpu", "MULTI_GPU"), ("fsdp2", "FSDP")])
+def test_accelerate_reads_the_recipes(name, kind):
+    found = load_config_from_file(str(RECIPES / f"{name}.yaml"))
+    assert found.distributed_type == kind
+    assert found.use_cpu == (name == "ddp_cpu")
+    if name == "fsdp2":
+        known = vars(launch_command_parser().parse_args(["script.py"]))
+        assert set(found.fsdp_config) <= set(known)
+        assert found.fsdp_config["fsdp_version"] == 2
 
 
 def test_training_moved_the_weights(one):
