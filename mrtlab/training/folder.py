@@ -38,6 +38,8 @@ def run_arguments(model: Any, folder: Path, *, steps: int, seed: int, **special:
     """
     from transformers import TrainingArguments  # here: whoever only reads a run needs no such library
 
+    from mrtlab.training.ready import autocast_of
+
     logging.getLogger("transformers.trainer_utils").addFilter(_not_about_times)
     return TrainingArguments(
         output_dir=str(folder / CHECKPOINTS),
@@ -52,7 +54,7 @@ def run_arguments(model: Any, folder: Path, *, steps: int, seed: int, **special:
         dataloader_pin_memory=False,
         disable_tqdm=True,
         report_to="none",
-        **special,
+        **autocast_of(model) | special,
     )
 
 
