@@ -68,7 +68,7 @@ def tables() -> str:
     from mrtlab.lm.cards import CARDS
 
     first = [
-        "| model | trained as | weights | gradients | AdamW | saved | for a moment | at the peak |",
+        "| model | trained as | weights | gradients | AdamW | left behind | for a moment | at the peak |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
         *(memory_row(name, way) for name in MODELS for way in WAYS),
     ]

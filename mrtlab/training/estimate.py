@@ -54,7 +54,7 @@ class CpuRate:
 
 
 # Fitted by `mrtlab run step_cost --scale book`; a test compares these with its artifact.
-CPU_RATE = CpuRate(share=0.8, traffic=0.5, per_kernel=1e-5, error=0.5)
+CPU_RATE = CpuRate(share=1.16, traffic=0.381, per_kernel=1.3e-5, error=0.129)
 
 
 def measured_beside(estimate: Estimate, seconds_per_step: float, peak_bytes: float | None = None) -> Beside:
