@@ -74,10 +74,10 @@ def test_a_recipe_with_a_slip_is_refused_by_name(tmp_path, monkeypatch):
     (tmp_path / "mrt-scale.yaml").write_text(text + "\nextra: 1\n")
     with pytest.raises(ValueError, match="unknown field 'extra'"):
         recipes.recipe("mrt-scale")
-    (tmp_path / "mrt-scale.yaml").write_text(text.replace("lora_rank: 4", "lora_ranks: 4"))
+    (tmp_path / "mrt-scale.yaml").write_text(text.replace("lora_rank:", "lora_ranks:"))
     with pytest.raises(ValueError, match=r"mrt-scale\.yaml, smoke: unknown setting 'lora_ranks'"):
         mrt_scale.cells("smoke")
-    (tmp_path / "mrt-scale.yaml").write_text(text.replace("held_out: 4, ", ""))
+    (tmp_path / "mrt-scale.yaml").write_text(text.replace("held_out: 8, ", ""))
     with pytest.raises(ValueError, match=r"mrt-scale\.yaml, smoke: lacks held_out"):
         mrt_scale.cells("smoke")
     (tmp_path / "mrt-scale.yaml").write_text("- a list\n")

@@ -63,7 +63,8 @@ def test_the_title_of_evenness_follows_the_numbers(families, title):
     assert title in about["claim"]
     assert "from 0.40 to 0.90" in about["claim"]
     assert about["table"]["rows"] == [["taught", 0.4, 0.9, 0.9], ["other families", 0.4, families, families]]
-    assert {trace.name for trace in fig.data} == {"before", "trained", "trained, with an anchor"}
+    assert {trace.name for trace in fig.data} == {"before", "trained", "with an anchor"}
+    assert [note.text for note in fig.layout.annotations] == ["● before", "● trained", "● with an anchor"]
 
 
 def test_adapters_stand_where_their_numbers_are_and_the_title_names_the_most_different():
@@ -74,6 +75,9 @@ def test_adapters_stand_where_their_numbers_are_and_the_title_names_the_most_dif
     }
     fig = ch10.adapters(found, artifact="spa_scale.book")
     assert [trace.x[0] for trace in fig.data] == list(different.values())
+    assert {note.text for note in fig.layout.annotations} == {
+        "one adapter, heated", "seeds", "parts by chance", "parts by products", "dealt"
+    }  # fmt: skip
     assert "Of 8 adapters, parts by products give" in fig.layout.meta["mrtlab"]["claim"]
     found["arms"]["products"]["distinct_right"] = band(1.0)
     assert "dealt give" in ch10.adapters(found, artifact="x").layout.meta["mrtlab"]["claim"]

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mrtlab.show.figures.ch6 import interval
-from mrtlab.show.figures.ch8_arms import four
+from mrtlab.show.figures.ch8_arms import beside, four
 from mrtlab.show.figures.theme import DEALT, GREY, INK, MULTI, SINGLE, label, present, rounded
 
 _SAME = 0.02  # nats a token: differences that nobody would train for
@@ -104,7 +104,7 @@ def evenness(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
     sides = (
         ("before", "plain", "before", GREY),
         ("after", "plain", "trained", MULTI),
-        ("after", "anchored", "trained, with an anchor", INK),
+        ("after", "anchored", "with an anchor", INK),
     )
     fig = go.Figure()
     for place, (when, arm, words, colour) in enumerate(sides):
@@ -123,7 +123,7 @@ def evenness(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
     )
     far = found["arms"]["plain"]["groups"].get("families")
     design = found["design"]
-    return present(
+    present(
         fig,
         claim=_evenness_claim(before, after, far),
         how=f"{design['model']}, {design['passes']} passes over eleven prompts. Exact entropy of the model's law over "
@@ -143,8 +143,10 @@ def evenness(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
         artifact=artifact,
         height=440,
     )  # fmt: skip
-    # Three marks in every row: a legend says more here than a label on each.
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0}, margin_b=90)
+    # Three marks in every row: one line names them, since a label on each would hide the next.
+    for x, (_, _, words, colour) in zip((0, 0.3, 0.58), sides, strict=True):
+        where = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        label(fig, f"● {words}", x=x, y=1.0, colour=colour, **where)
     return fig
 
 
@@ -168,14 +170,16 @@ def adapters(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
     for arm, (words, colour) in _SPA.items():
         x, y = arms[arm]["distinct_right"], arms[arm]["pass@1"]
         fig.add_scatter(
-            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers+text", text=[words.replace("<br>", " ")],
-            textposition="top center" if arm not in ("random", "one") else "bottom center", cliponaxis=False,
+            x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", cliponaxis=False,
             marker={"color": colour, "size": 11}, error_x=interval([x], colour), error_y=interval([y], colour),
             hovertemplate=words.replace("<br>", " ") + ": %{x:.2f} different right, %{y:.0%} right<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title=f"different right answers of {design['k']}", range=[0.8, 0.6 + max(
-        arms[arm]["distinct_right"]["hi"] for arm in _SPA)])  # fmt: skip
-    fig.update_yaxes(title="right (pass@1)", tickformat=".0%")
+    high = max(arms[arm]["distinct_right"]["hi"] for arm in _SPA)
+    low = min(arms[arm]["pass@1"]["lo"] for arm in _SPA) - 0.02
+    tags = [(_flat(_SPA, arm), one["distinct_right"]["mean"], one["pass@1"]["mean"]) for arm, one in arms.items()]
+    beside(fig, tags, x=high + 0.15, gap=0.07 * (1.02 - low), span=(low, 1.0))
+    fig.update_xaxes(title=f"different right answers of {design['k']}", range=[0.8, high + 0.7 * (high - 0.8)])
+    fig.update_yaxes(title="right (pass@1)", tickformat=".0%", range=[low, 1.02])
     best = max((arm for arm in _SPA if arm != "one"), key=lambda arm: arms[arm]["distinct_right"]["mean"])
     return present(
         fig,
