@@ -58,9 +58,9 @@ def memory_row(name: str, way: str) -> str:
     return f"| {name} | {way} | " + " | ".join(gb(n) for n in numbers) + " |"
 
 
-def cards_row(name: str) -> str:
-    """A row of the second table: on every card, how many prompts fit at once, and how long the job takes."""
-    return f"| {name} | " + " | ".join(_cell(one) for one in estimates(name, SHOWN)) + " |"
+def cards_column(name: str) -> list[str]:
+    """A column of the second table: on every card, how many prompts fit at once, and how long the job takes."""
+    return [_cell(one) for one in estimates(name, SHOWN)]
 
 
 def tables() -> str:
@@ -72,10 +72,11 @@ def tables() -> str:
         "|---|---|--:|--:|--:|--:|--:|--:|",
         *(memory_row(name, way) for name in MODELS for way in WAYS),
     ]
+    columns = [list(CARDS), *(cards_column(name) for name in MODELS)]
     second = [
-        "| model | " + " | ".join(CARDS) + " |",
-        "|---|" + "---|" * len(CARDS),
-        *(cards_row(name) for name in MODELS),
+        "| card | " + " | ".join(MODELS) + " |",
+        "|---|" + "--:|" * len(MODELS),
+        *("| " + " | ".join(row) + " |" for row in zip(*columns, strict=True)),
     ]
     return "\n".join([*first, "", *second])
 
@@ -92,7 +93,7 @@ def gb(n: float) -> str:
 def _cell(found: "Estimate") -> str:
     if not found.largest:
         return "no room"
-    return f"{found.largest} at once, {found.run}"
+    return f"{found.largest}: {found.run}"
 
 
 if __name__ == "__main__":

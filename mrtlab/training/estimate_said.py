@@ -41,13 +41,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Range:
-    """From the good case to the bad one, in seconds."""
+    """From the good case to the bad one, in seconds.
+
+    >>> str(Range(120, 240)), str(Range(90, 240))
+    ('2 to 4 min', '90 s to 4 min')
+    """
 
     lo: float
     hi: float
 
     def __str__(self) -> str:
-        return f"{duration(self.lo)} to {duration(self.hi)}"
+        lo, hi = duration(self.lo), duration(self.hi)
+        return f"{lo.split()[0] if lo.split()[1] == hi.split()[1] else lo} to {hi}"
 
 
 @dataclass(frozen=True, kw_only=True)

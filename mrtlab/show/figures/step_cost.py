@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from mrtlab.show.figures.theme import GREY, INK, MULTI, label, present, rounded
 
+_TICKS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]  # ms
 ARTIFACT = "step_cost.book"
 _GROUPS = ((False, "shapes of the fit", GREY, "circle-open"), (True, "held-out shapes", MULTI, "circle"))
 
@@ -32,8 +33,9 @@ def foretold(found: Mapping[str, Any]) -> go.Figure:
             mode="markers", marker={"color": colour, "size": 9, "symbol": symbol}, text=list(some), name=name,
             hovertemplate="%{text}<br>foretold %{x:.3g} ms, measured %{y:.3g} ms<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title="foretold, ms (log)", type="log")
-    fig.update_yaxes(title="measured, ms of CPU (log)", type="log")
+    ticks = {"type": "log", "tickvals": [t for t in _TICKS if lo <= t <= hi], "tickformat": ","}
+    fig.update_xaxes(title="foretold, ms (log)", **ticks)
+    fig.update_yaxes(title="measured, ms of CPU (log)", **ticks)
     label(fig, "○ shapes of the fit", x=0.03, y=0.97, colour=GREY, xref="paper", yref="paper", xanchor="left")
     label(fig, "● held-out shapes", x=0.03, y=0.9, colour=MULTI, xref="paper", yref="paper", xanchor="left")
     typical, most = (100 * found["time"]["held_out"][key]["mean"] for key in ("typical", "nine_in_ten"))
