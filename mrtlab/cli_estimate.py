@@ -178,7 +178,7 @@ def _content(data: Path, model: str, settings: Any, found: list["Estimate"]) -> 
                 "flops": one.flops,
                 "step_s": asdict(one.step),
                 "run_s": asdict(one.run),
-                "time_is": "measured model of a CPU" if one.measured else "predicted, not yet measured",
+                "time_is": "by constants measured on one CPU" if one.measured else "predicted, not yet measured",
                 "precision": asdict(one.precision),
             }
             for one in found

@@ -103,7 +103,7 @@ class Estimate:
         """What to print."""
         parts = ", ".join(f"{name} {size(n)}" for name, n in self.memory.parts().items())
         verdict = "fits" if self.fits else "does not fit"
-        status = "measured on a CPU like this" if self.measured else "predicted, not yet measured on such a card"
+        status = "by constants measured on one CPU" if self.measured else "predicted, not yet measured on such a card"
         return [
             f"{self.card.name}: {size(self.memory.peak)} at the peak, {verdict} into {size(self.room)} "
             f"({size(self.card.memory)} less what the driver and gaps take)",
