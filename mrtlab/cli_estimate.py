@@ -204,14 +204,14 @@ def _print(data: Path, model: str, job: "Job", batch: int, found: list["Estimate
     )
     say(f"{advice(found, batch)}\n", "bold")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0))
-    for name in ("card", "takes", "room", "fits", "prompts at once", "the run", "products in"):
-        table.add_column(name, no_wrap=True, justify="left" if name in ("card", "fits", "products in") else "right")
+    for name in ("card", "takes", "of", "fits", "at once", "the run"):  # narrow enough for 80 letters
+        table.add_column(name, no_wrap=True, justify="left" if name in ("card", "fits") else "right")
     for one in found:
         parts = parts_needed(one, batch)
         fits = "yes" if one.fits else f"in {parts} parts" if parts else "no"
         table.add_row(
             one.card.name, size(one.memory.peak), size(one.room), fits, f"{one.largest:,}", str(one.run),
-            one.precision.products, style=None if one.fits else "dim",
+            style=None if one.fits else "dim",
         )  # fmt: skip
     console.print(table)
     parts = ", ".join(f"{name} {size(n)}" for name, n in first.memory.parts().items())
