@@ -40,7 +40,7 @@ def test_the_title_of_responses_follows_the_numbers(less_one, less_matched, titl
     fig = ch10.responses(responses(less_one, less_matched), artifact="mrt_scale.book")
     about = fig.layout.meta["mrtlab"]
     assert about["claim"] == title
-    assert [trace.y[0] for trace in fig.data] == [1.0, 2.0, 3.0]
+    assert [trace.x[0] for trace in fig.data] == [1.0, 2.0, 3.0]
     assert about["table"]["rows"][0][:2] == ["before training", 4.0]
     assert "32 pairs in 4 steps" in about["how"]
 
@@ -76,7 +76,7 @@ def test_adapters_stand_where_their_numbers_are_and_the_title_names_the_most_dif
     fig = ch10.adapters(found, artifact="spa_scale.book")
     assert [trace.x[0] for trace in fig.data] == list(different.values())
     assert {note.text for note in fig.layout.annotations} == {
-        "one adapter, heated", "seeds", "parts by chance", "parts by products", "dealt"
+        "one, heated", "seeds", "by chance", "by products", "dealt"
     }  # fmt: skip
     assert "Of 8 adapters, parts by products give" in fig.layout.meta["mrtlab"]["claim"]
     found["arms"]["products"]["distinct_right"] = band(1.0)

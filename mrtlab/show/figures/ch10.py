@@ -11,15 +11,15 @@ from mrtlab.show.figures.theme import DEALT, GREY, INK, MULTI, SINGLE, label, pr
 
 _SAME = 0.02  # nats a token: differences that nobody would train for
 _MRT = {
-    "one": ("one response,<br>read again", SINGLE),
-    "many": ("many responses", MULTI),
-    "matched": ("as many<br>new prompts", INK),
+    "one": ("one, read again", SINGLE),
+    "many": ("many", MULTI),
+    "matched": ("new prompts", INK),
 }
 _SPA = {
-    "one": ("one adapter,<br>heated", INK),
+    "one": ("one, heated", INK),
     "seeds": ("seeds", SINGLE),
     "random": ("parts by chance", GREY),
-    "products": ("parts by<br>products", MULTI),
+    "products": ("parts by products", MULTI),
     "dealt": ("dealt", DEALT),
 }
 _GROUPS = {
@@ -43,28 +43,31 @@ def responses(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
     base, design = found["base"]["mean"], found["design"]
     tokens = {arm: found["arms"][arm]["tokens"]["mean"] for arm in _MRT}
     fig = go.Figure()
-    for arm, (words, colour) in _MRT.items():
+    for place, (arm, (words, colour)) in enumerate(_MRT.items()):
         fig.add_scatter(
-            x=[f"{words}<br>{_thousands(tokens[arm])} tokens"], y=rounded([loss[arm]["mean"]]), mode="markers",
-            marker={"color": colour, "size": 12},
-            error_y=interval([loss[arm]], colour), cliponaxis=False,
-            hovertemplate=words.replace("<br>", " ") + ": %{y:.3f}<extra></extra>",
+            x=rounded([loss[arm]["mean"]]), y=[place], mode="markers", marker={"color": colour, "size": 12},
+            error_x=interval([loss[arm]], colour), cliponaxis=False,
+            hovertemplate=words + ": %{x:.3f}<extra></extra>",
         )  # fmt: skip
-    fig.add_hline(y=base, line={"color": GREY, "width": 1.5, "dash": "dot"})
-    label(fig, "before training", x=1, y=base, colour=GREY, xref="x domain", xanchor="right", yanchor="bottom")
-    fig.update_yaxes(title="held-out loss, nats a token", rangemode="normal")
+    fig.add_vline(x=base, line={"color": GREY, "width": 1.5, "dash": "dot"})
+    label(
+        fig, "before training", x=base, y=1, colour=GREY, yref="y domain", xanchor="right", yanchor="bottom", xshift=-6
+    )
+    fig.update_xaxes(title="held-out loss, nats a token")
+    names = [f"{words}<br>{_thousands(tokens[arm])} tokens" for arm, (words, _) in _MRT.items()]
+    fig.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5])
     return present(
         fig,
         claim=_responses_claim(found["arms"]),
         how=f"{design['model']}. All arms read {design['prompts'] * design['k']:,} pairs in {design['steps']} steps. "
         f"Exact loss on {design['held_out']} held-out prompts. Bars: 95 % over {design['seeds']} seeds.",
         alt=f"Held-out loss, {base:.3f} before training; after it "
-        + ", ".join(f"{_flat(_MRT, arm)} {loss[arm]['mean']:.3f} for {_thousands(tokens[arm])} tokens" for arm in _MRT)
+        + ", ".join(f"{_MRT[arm][0]} {loss[arm]['mean']:.3f} for {_thousands(tokens[arm])} tokens" for arm in _MRT)
         + ".",
         columns=["arm", "loss", "95 % from", "to", "tokens fed"],
         rows=[
             ["before training", *four(found["base"]), 0],
-            *([_flat(_MRT, arm), *four(loss[arm]), round(tokens[arm])] for arm in _MRT),
+            *([_MRT[arm][0], *four(loss[arm]), round(tokens[arm])] for arm in _MRT),
         ],
         artifact=artifact,
         height=380,
@@ -144,9 +147,10 @@ def evenness(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
         height=440,
     )  # fmt: skip
     # Three marks in every row: one line names them, since a label on each would hide the next.
-    for x, (_, _, words, colour) in zip((0, 0.3, 0.58), sides, strict=True):
+    for (x, y), (_, _, words, colour) in zip(((0, 1.06), (0.45, 1.06), (0, 1)), sides, strict=True):
         where = {"xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-        label(fig, f"● {words}", x=x, y=1.0, colour=colour, **where)
+        label(fig, f"● {words}", x=x, y=y, colour=colour, **where)
+    fig.update_layout(margin_t=96)  # two lines of names, below the title
     return fig
 
 
@@ -172,32 +176,31 @@ def adapters(found: Mapping[str, Any], *, artifact: str) -> go.Figure:
         fig.add_scatter(
             x=rounded([x["mean"]]), y=rounded([y["mean"]]), mode="markers", cliponaxis=False,
             marker={"color": colour, "size": 11}, error_x=interval([x], colour), error_y=interval([y], colour),
-            hovertemplate=words.replace("<br>", " ") + ": %{x:.2f} different right, %{y:.0%} right<extra></extra>",
+            hovertemplate=words + ": %{x:.2f} different right, %{y:.0%} right<extra></extra>",
         )  # fmt: skip
     high = max(arms[arm]["distinct_right"]["hi"] for arm in _SPA)
     low = min(arms[arm]["pass@1"]["lo"] for arm in _SPA) - 0.02
-    tags = [(_flat(_SPA, arm), one["distinct_right"]["mean"], one["pass@1"]["mean"]) for arm, one in arms.items()]
+    tags = [
+        (_SPA[arm][0].removeprefix("parts "), one["distinct_right"]["mean"], one["pass@1"]["mean"])
+        for arm, one in arms.items()
+    ]
     beside(fig, tags, x=high + 0.15, gap=0.07 * (1.02 - low), span=(low, 1.0))
     fig.update_xaxes(title=f"different right answers of {design['k']}", range=[0.8, high + 0.7 * (high - 0.8)])
     fig.update_yaxes(title="right (pass@1)", tickformat=".0%", range=[low, 1.02])
     best = max((arm for arm in _SPA if arm != "one"), key=lambda arm: arms[arm]["distinct_right"]["mean"])
     return present(
         fig,
-        claim=f"Of {design['k']} adapters, {_flat(_SPA, best)} give the most different right answers",
+        claim=f"Of {design['k']} adapters, {_SPA[best][0]} give the most different right answers",
         how=f"{design['model']}, {design['pairs']} pairs of its own. {design['k']} answers to {design['questions']} "
         f"questions, programs executed. Bars: 95 % over {design['seeds']} seeds.",
         alt=f"Different right answers of {design['k']}, and share of right ones: "
         + "; ".join(
-            f"{_flat(_SPA, arm)} {arms[arm]['distinct_right']['mean']:.2f} and {arms[arm]['pass@1']['mean']:.0%}"
+            f"{_SPA[arm][0]} {arms[arm]['distinct_right']['mean']:.2f} and {arms[arm]['pass@1']['mean']:.0%}"
             for arm in _SPA
         )
         + ".",
         columns=["arm", "different right", "95 % from", "to", "pass@1", "95 % from", "to"],
-        rows=[[_flat(_SPA, arm), *four(arms[arm]["distinct_right"]), *four(arms[arm]["pass@1"])] for arm in _SPA],
+        rows=[[_SPA[arm][0], *four(arms[arm]["distinct_right"]), *four(arms[arm]["pass@1"])] for arm in _SPA],
         artifact=artifact,
         height=420,
     )  # fmt: skip
-
-
-def _flat(table: Mapping[str, tuple[str, str]], arm: str) -> str:
-    return table[arm][0].replace("<br>", " ")
