@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mrtlab.lab import artifacts
+from mrtlab.lab import artifacts, recipes
 from mrtlab.lab.artifacts import Artifact, ArtifactMissing
 
 RESULTS = {
@@ -139,7 +139,9 @@ def test_an_installed_package_brings_its_artifacts(tmp_path, monkeypatch):
     assert artifacts.value("toy.book#x") == 1.5
 
 
-def test_the_wheel_takes_the_artifacts_along():
+def test_the_wheel_takes_artifacts_and_recipes_along(monkeypatch):
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {"artifacts": "mrtlab/lab/" + artifacts.SHIPPED.name}
+    monkeypatch.setattr(recipes, "repository", lambda: None)  # installed without a checkout
+    homes = {"artifacts": artifacts.SHIPPED, "recipes": recipes.folder()}
+    assert included == {name: f"mrtlab/lab/{home.name}" for name, home in homes.items()}
