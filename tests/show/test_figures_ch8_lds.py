@@ -23,7 +23,7 @@ MADE = {"lexical": 0.1, "fisher-blocks-0.1": 0.5, "fisher-0.1": 0.4, "lissa": 0.
 def test_every_method_has_its_row_and_the_line_is_what_luck_leaves():
     fig = ch8_lds.foretold(results(**MADE))
     about = fig.layout.meta["mrtlab"]
-    assert [trace.x[0] for trace in fig.data] == list(MADE.values())
+    assert list(fig.data[0].x) == list(MADE.values())
     assert fig.layout.shapes[0].x0 == pytest.approx(0.8)
     assert [row[:2] for row in about["table"]["rows"][:1]] == [["dot product", 0.7]]
     assert ["Fisher, damping 0.1, per matrix", 0.5] in [row[:2] for row in about["table"]["rows"]]

@@ -35,14 +35,14 @@ def foretold(found: Mapping[str, Any]) -> go.Figure:
     names = [name for name in _ROWS if name in found["methods"]]
     lds = {name: found["methods"][name]["lds"] for name in names}
     most = math.sqrt(max(0.0, found["ceiling"]["twice"]["mean"]))
-    fig = go.Figure()
-    for place, name in enumerate(names):
-        words, colour = _ROWS[name]
-        fig.add_scatter(
-            x=rounded([lds[name]["mean"]]), y=[place], mode="markers", marker={"color": colour, "size": 10},
-            error_x=interval([lds[name]], colour), cliponaxis=False,
-            hovertemplate=words.replace("<br>", " ") + ": %{x:.2f}<extra></extra>",
-        )  # fmt: skip
+    means = [lds[name] for name in names]
+    fig = go.Figure(  # one trace: the page has a weight limit
+        go.Scatter(
+            x=rounded(one["mean"] for one in means), y=list(range(len(names))), mode="markers", cliponaxis=False,
+            marker={"color": [_ROWS[name][1] for name in names], "size": 10}, error_x=interval(means, GREY),
+            text=[_plain(name) for name in names], hovertemplate="%{text}: %{x:.2f}<extra></extra>",
+        )
+    )  # fmt: skip
     fig.add_vline(x=most, line={"color": INK, "width": 1.5, "dash": "dot"})
     label(fig, "all that luck leaves", x=most, y=len(names) - 0.35, colour=INK, xanchor="right", xshift=-6)
     fig.update_xaxes(title="rank correlation", range=[-0.12, 1], tickvals=[0, 0.25, 0.5, 0.75])
