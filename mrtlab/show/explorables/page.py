@@ -14,6 +14,7 @@ from mrtlab.show.explorables.registry import REGISTRY, Entry, find
 
 # A module's comment lines, empty lines and indentation: a page loads the text once for every reader.
 _FOR_READERS = re.compile(r"^[ \t]*(?:(?://.*|/\*\*.*\*/|/\*\*\n(?: \*.*\n)+? ?\*/)?\n)?", re.MULTILINE)
+_THEORY = 'from "./theory.js"'  # only some modules need it, and pages have a weight limit
 _MODULES = {name: entry.module for name, entry in REGISTRY.items()} | {"predict": "predict.js"}
 
 
@@ -100,7 +101,12 @@ def joined(names: Iterable[str]) -> str:
         if name not in _MODULES:
             raise ValueError(f"no explorable is called {name!r}: known are {', '.join(sorted(_MODULES))}")
     blocks = [f"{{\n{_given(name)}{_plain(_MODULES[name])}}}\n" for name in wanted]
-    return "\n".join([_plain("core.js"), _plain("theory.js"), *blocks])
+    return "\n".join([*map(_plain, _shared(wanted)), *blocks])
+
+
+def _shared(names: Iterable[str]) -> list[str]:
+    """What modules stand on: always the core, and the formulas where one of them asks for any."""
+    return ["core.js", *(["theory.js"] if any(_THEORY in _read(_MODULES[name]) for name in names) else [])]
 
 
 def _given(name: str) -> str:

@@ -153,9 +153,7 @@ def apart(results: Mapping[str, Any]) -> go.Figure:
 
 def _log_bar(v: Mapping[str, float], colour: str) -> dict[str, Any]:
     """An interval on a log axis: its lower end may not be 0 or less."""
-    low = max(v["lo"], 0.2 * v["mean"])
-    ends = {"array": short([v["hi"] - v["mean"]]), "arrayminus": short([v["mean"] - low])}
-    return ends | {"color": colour, "thickness": 1.5, "width": 4}
+    return interval([{**v, "lo": max(v["lo"], 0.2 * v["mean"])}], colour)
 
 
 def _log10(x: float) -> float:
