@@ -11,7 +11,7 @@ from mrtlab.data.targets import Target, Targets
 from mrtlab.lab import diffuse_data
 from mrtlab.lab.recipes import settings_of
 from mrtlab.lab.registry import Table
-from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, peak_gib, started
+from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, most_memory, peak_gib, started
 from mrtlab.lab.seed_means import over_seeds
 
 RECIPE = "diffuse-scale"
@@ -148,15 +148,11 @@ def summarise(results: Sequence[tuple[DiffuseScaleCell, dict[str, Any]]]) -> dic
             "facts": _facts([row["facts"] for row in rows]),
             "seconds": over_seeds(np.array([row["cost"]["seconds"] for row in rows])),
         }
-    gpus = [found["peak"]["gpu"] for _, found in results if found["peak"]["gpu"] is not None]
     return {
         "design": asdict(results[0][0].plan),
         "arms": arms,
         "curves": {arm: next(found["loss"] for cell, found in results if cell.arm == arm) for arm in ARMS},
-        "peak": {
-            "process": max(found["peak"]["process"] for _, found in results),
-            "gpu": max(gpus) if gpus else None,
-        },
+        "peak": most_memory(found for _, found in results),
     }
 
 

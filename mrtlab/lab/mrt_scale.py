@@ -22,7 +22,7 @@ from mrtlab.data.records import Record
 from mrtlab.lab.callings_data import groups, prompts
 from mrtlab.lab.recipes import settings_of
 from mrtlab.lab.registry import MissingInput, Table
-from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, peak_gib, started
+from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, most_memory, peak_gib, started
 from mrtlab.lab.seed_means import over_seeds
 
 RECIPE = "mrt-scale"
@@ -228,16 +228,12 @@ def summarise(results: Sequence[tuple[MrtScaleCell, dict[str, Any]]]) -> dict[st
         }
         for arm, some in rows.items()
     }
-    gpus = [found["peak"]["gpu"] for _, found in results if found["peak"]["gpu"] is not None]
     return {
         "design": asdict(plan) | {"steps": plan.steps},
         "base": over_seeds(np.array([row["before"] for row in rows["one"]])),
         "arms": arms,
         "curves": {arm: some[0]["loss"] for arm, some in rows.items()},
-        "peak": {
-            "process": max(found["peak"]["process"] for _, found in results),
-            "gpu": max(gpus) if gpus else None,
-        },
+        "peak": most_memory(found for _, found in results),
     }
 
 

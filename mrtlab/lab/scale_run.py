@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,19 @@ def peak_gib() -> dict[str, float | None]:
 
     on_gpu = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else None
     return {"process": provenance.peak_memory_mb() / 2**10, "gpu": on_gpu}
+
+
+def most_memory(found: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The largest of the peaks that cells noted under "peak", GiB; that of the GPU is None where no cell had one.
+
+    >>> most_memory([{"peak": {"process": 1.0, "gpu": None}}, {"peak": {"process": 2.0, "gpu": 3.0}}])
+    {'process': 2.0, 'gpu': 3.0}
+    """
+    peaks = [one["peak"] for one in found]
+    return {
+        "process": max(peak["process"] for peak in peaks),
+        "gpu": max((peak["gpu"] for peak in peaks if peak["gpu"] is not None), default=None),
+    }
 
 
 def forget_peak() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from mrtlab.data.tasks import Question
 from mrtlab.lab.recipes import settings_of
 from mrtlab.lab.registry import Table
-from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, peak_gib, started
+from mrtlab.lab.scale_run import forget_peak, kept_folder, model_name, most_memory, peak_gib, started
 from mrtlab.lab.seed_means import over_seeds
 from mrtlab.lab.spa_data import LENGTH, draw_by, exam, family_of, pairs, queries
 from mrtlab.lab.spa_world import records_of
@@ -178,7 +178,6 @@ def summarise(results: Sequence[tuple[SpaScaleCell, dict[str, Any]]]) -> dict[st
     values = {
         arm: {name: np.array([found["arms"][arm][name] for _, found in results]) for name in NUMBERS} for arm in ARMS
     }
-    gpus = [found["peak"]["gpu"] for _, found in results if found["peak"]["gpu"] is not None]
     return {
         "design": asdict(plan),
         "arms": {
@@ -193,10 +192,7 @@ def summarise(results: Sequence[tuple[SpaScaleCell, dict[str, Any]]]) -> dict[st
             for arm in results[0][1]["sizes"]
         },
         "example": results[0][1]["example"],
-        "peak": {
-            "process": max(found["peak"]["process"] for _, found in results),
-            "gpu": max(gpus) if gpus else None,
-        },
+        "peak": most_memory(found for _, found in results),
     }
 
 

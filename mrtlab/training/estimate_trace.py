@@ -25,6 +25,7 @@ from mrtlab.lm.cards import Precision
 from mrtlab.lm.scoring import leaf_logprobs
 from mrtlab.lm.tree import TokenTree
 from mrtlab.training.adapter import with_adapter
+from mrtlab.training.ready import recomputing
 
 _VIEWS = {"detach", "t", "transpose", "view", "_unsafe_view", "expand", "permute", "slice", "select", "alias"}
 _VIEWS |= {"unsqueeze", "squeeze", "split", "split_with_sizes", "as_strided", "unbind", "chunk"}
@@ -119,12 +120,6 @@ def hollow(
         if rank is not None:
             model = with_adapter(model, rank=rank, seed=0)
     return model.train()
-
-
-def recomputing(model: Any) -> None:
-    """Let layers be computed again in the backward pass; transformers has had two names for it."""
-    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    enable({"use_reentrant": False})
 
 
 def text_config(config: Any) -> Any:

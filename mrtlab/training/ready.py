@@ -28,10 +28,14 @@ def load_to_train(name: str, *, method: Method, card: Card | None = None, device
     chosen = precision(card or this_card(device), method.kind)
     model, tokenizer = load_model(name, device=device, dtype=chosen.weights, attention=method.attention)
     if method.checkpointing:
-        # the name of today, and that of transformers 4
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
+        recomputing(model)
     return model, tokenizer
+
+
+def recomputing(model: Any) -> None:
+    """Let layers be computed again in the backward pass; transformers has had two names for it."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def autocast_of(model: torch.nn.Module) -> dict[str, bool]:
